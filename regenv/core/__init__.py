@@ -1,0 +1,1 @@
+"""Numbers only: geometry, transform models, resampling kernels, similarities. Imports nothing else of the project."""

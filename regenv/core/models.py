@@ -1,0 +1,242 @@
+"""Matrix groups as transform models: rigid, similarity, affine, in two and three dimensions.
+
+The state of a model is the homogeneous matrix itself, not a list of angles. A step along degree of freedom ``k`` multiplies it
+by ``exp(s G_k)``, with ``G_k`` scaled so that ``s = 1`` is 1 mm, 1 degree or 1 %.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from regenv.core.geometry import FloatArray
+
+MODEL_NAMES = ("rigid", "similarity", "affine")
+_AXES = "xyz"
+
+
+@dataclass(frozen=True)
+class MatrixModel:
+    """A group of homogeneous matrices with named one-parameter steps.
+
+    Degrees of freedom come in the order translations, rotations, log-scales, shears. In 3-D a rotation ``rx`` turns
+    right-handed about the x axis; in 2-D the one rotation is ``rz``, from x to y. A shear ``hxy`` adds to x in proportion to y.
+
+    Attributes:
+        name: ``"rigid"``, ``"similarity"`` or ``"affine"``.
+        ndim: 2 or 3.
+
+    Raises:
+        ValueError: If the name or the dimension is unknown.
+    """
+
+    name: str
+    ndim: int
+
+    def __post_init__(self) -> None:
+        if self.name not in MODEL_NAMES:
+            near = difflib.get_close_matches(str(self.name).lower(), MODEL_NAMES, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown transform model {self.name!r}, choose one of {', '.join(MODEL_NAMES)}{hint}")
+        if self.ndim not in (2, 3):
+            raise ValueError(f"a transform model has 2 or 3 dimensions, got {self.ndim}")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name of each degree of freedom, ``("tx", "ty", "tz", "rx", ...)``."""
+        axes = _AXES[: self.ndim]
+        names = [f"t{a}" for a in axes] + (["rz"] if self.ndim == 2 else [f"r{a}" for a in axes])
+        if self.name == "similarity":
+            names.append("s")
+        elif self.name == "affine":
+            names += [f"s{a}" for a in axes]
+            names += [f"h{axes[i]}{axes[j]}" for i in range(self.ndim) for j in range(i + 1, self.ndim)]
+        return tuple(names)
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        """Unit of each degree of freedom: ``"mm"``, ``"deg"`` or ``"%"``."""
+        return tuple({"t": "mm", "r": "deg"}.get(name[0], "%") for name in self.names)
+
+    @cached_property
+    def generators(self) -> FloatArray:
+        """``(K, d + 1, d + 1)`` generators, scaled to 1 mm, 1 degree or 1 %."""
+        d = self.ndim
+        generators = np.zeros((len(self.names), d + 1, d + 1))
+        for generator, name in zip(generators, self.names, strict=True):
+            kind, axes = name[0], [_AXES.index(a) for a in name[1:]]
+            if kind == "t":
+                generator[axes[0], d] = 1.0
+            elif kind == "r":
+                a, b = (axes[0] + 1) % 3, (axes[0] + 2) % 3
+                generator[b, a] = np.pi / 180
+                generator[a, b] = -np.pi / 180
+            elif kind == "s":
+                for axis in axes or range(d):
+                    generator[axis, axis] = 0.01
+            else:
+                generator[axes[0], axes[1]] = 0.01
+        generators.setflags(write=False)
+        return generators
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of degrees of freedom, K."""
+        return len(self.names)
+
+    def exp(self, coefficients: ArrayLike) -> FloatArray:
+        """``exp(sum_k s_k G_k)`` of ``(B, K)`` coefficients (mm, degrees, %), ``(B, d + 1, d + 1)``."""
+        from regenv.core._matrix_kernels import exponentials
+
+        s = self._coefficients(coefficients)
+        out = np.empty((len(s), self.ndim + 1, self.ndim + 1))
+        exponentials(s, self.generators, out)
+        return out
+
+    def step(self, transforms: ArrayLike, coefficients: ArrayLike, frames: ArrayLike) -> FloatArray:
+        """One step on the fixed side: ``T . F exp(sum_k s_k G_k) F^-1``, lane by lane.
+
+        Rotations are re-orthonormalised (rigid, similarity), so any number of steps stays in the group. A lane whose coefficients are
+        all zero keeps its matrix bit for bit.
+
+        Args:
+            transforms: ``(B, d + 1, d + 1)`` matrices T, from fixed to moving physical points.
+            coefficients: ``(B, K)`` steps in mm, degrees and %.
+            frames: ``(B, d + 1, d + 1)`` matrices F from the frame of the steps (axes and centre of the view,
+                :attr:`regenv.core.geometry.Grid.frame`) to physical points.
+
+        Returns:
+            ``(B, d + 1, d + 1)`` new matrices; the arguments are left alone.
+        """
+        from regenv.core._matrix_kernels import steps
+
+        s = self._coefficients(coefficients)
+        t = self._matrices(transforms, len(s))
+        f = self._matrices(frames, len(s))
+        out = np.empty_like(t)
+        steps(t, s, f, self.generators, self.name != "affine", self.name == "similarity", out)
+        return out
+
+    def log(self, transforms: ArrayLike) -> FloatArray:
+        """The ``(B, K)`` coefficients (mm, degrees, %) whose :meth:`exp` is the transform.
+
+        The principal logarithm: rotations within 180 degrees. For coefficients in a frame F give ``F^-1 T F``.
+
+        Raises:
+            ValueError: If a matrix is not of this group, or has no real logarithm.
+        """
+        t = self._matrices(transforms, None)
+        d = self.ndim
+        linear = t[:, :d, :d]
+        if self.name == "affine":
+            linear_log = np.stack([_log_general(m) for m in linear]) if len(t) else np.zeros((0, d, d))
+        else:
+            linear_log = _log_scaled_rotation(linear, self.name)
+        # exp of [[L, u], [0, 0]] is [[exp L, phi(L) u], [0, 1]] with phi(L) = sum_k L^k / (k + 1)!.
+        velocity = np.linalg.solve(_phi(linear_log), t[:, :d, d:])[..., 0]
+        generators = self.generators[d:, :d, :d].reshape(self.n_parameters - d, d * d)
+        rest = linear_log.reshape(len(t), d * d) @ np.linalg.pinv(generators)
+        return np.concatenate([velocity, rest], axis=1)
+
+    def identity(self, lanes: int = 1) -> FloatArray:
+        """``(lanes, d + 1, d + 1)`` identity matrices."""
+        return np.tile(np.eye(self.ndim + 1), (lanes, 1, 1))
+
+    def _coefficients(self, coefficients: ArrayLike) -> FloatArray:
+        s = np.ascontiguousarray(coefficients, dtype=np.float64)
+        if s.ndim != 2 or s.shape[1] != self.n_parameters:
+            raise ValueError(f"{self.name} in {self.ndim}-D needs (B, {self.n_parameters}) coefficients, got {s.shape}")
+        return s
+
+    def _matrices(self, matrices: ArrayLike, lanes: int | None) -> FloatArray:
+        m = np.ascontiguousarray(matrices, dtype=np.float64)
+        n = self.ndim + 1
+        if m.ndim != 3 or m.shape[1:] != (n, n) or (lanes is not None and len(m) != lanes):
+            raise ValueError(f"expected ({'B' if lanes is None else lanes}, {n}, {n}) matrices, got shape {m.shape}")
+        return m
+
+
+@lru_cache(maxsize=None)
+def get_model(name: str, ndim: int) -> MatrixModel:
+    """The transform model of that name and dimension, one object for each.
+
+    Raises:
+        ValueError: If the name or the dimension is unknown; the message names the nearest.
+    """
+    return MatrixModel(name, ndim)
+
+
+def _phi(a: FloatArray) -> FloatArray:
+    """phi(A) = sum_k A^k / (k + 1)! of stacked square matrices."""
+    term = np.tile(np.eye(a.shape[-1]), (len(a), 1, 1))
+    total = term.copy()
+    for order in range(2, 40):
+        term = term @ a / order
+        total += term
+    return total
+
+
+def _log_scaled_rotation(linear: FloatArray, name: str) -> FloatArray:
+    """Logarithm of rotations (``"rigid"``) or of rotations times one scale (``"similarity"``), stacked."""
+    d = linear.shape[-1]
+    scale = np.sqrt(np.einsum("bij,bij->b", linear, linear) / d)
+    rotation = linear / scale[:, None, None]
+    gram = np.einsum("bki,bkj->bij", rotation, rotation)
+    wrong = (np.abs(gram - np.eye(d)).max(axis=(1, 2), initial=0) > 1e-5) | (np.linalg.det(rotation) < 0)
+    if name == "rigid":
+        wrong |= np.abs(scale - 1) > 1e-5
+    if wrong.any():
+        lane = int(np.flatnonzero(wrong)[0])
+        raise ValueError(f"lane {lane}: the matrix is not {name}: its linear part is {linear[lane].tolist()}")
+    logarithm = np.zeros_like(linear)
+    if d == 2:
+        angle = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
+        logarithm[:, 1, 0], logarithm[:, 0, 1] = angle, -angle
+    else:
+        vector = _rotation_vectors(rotation)
+        for axis in range(3):
+            a, b = (axis + 1) % 3, (axis + 2) % 3
+            logarithm[:, b, a], logarithm[:, a, b] = vector[:, axis], -vector[:, axis]
+    if name == "similarity":
+        logarithm += np.log(scale)[:, None, None] * np.eye(d)
+    return logarithm
+
+
+def _rotation_vectors(rotation: FloatArray) -> FloatArray:
+    """Axis times angle (radians) of ``(B, 3, 3)`` rotations, accurate near 0 and near 180 degrees, ``(B, 3)``."""
+    vectors = np.zeros((len(rotation), 3))
+    for lane, r in enumerate(rotation):
+        # The unit quaternion by Shepperd's choice of the largest component (w, x, y, z).
+        squares = np.array([np.trace(r), r[0, 0], r[1, 1], r[2, 2]])
+        k = int(np.argmax(squares))
+        q = np.empty(4)
+        if k == 0:
+            q[:] = (1 + squares[0], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1])
+        else:
+            i, j, m = k - 1, k % 3, (k + 1) % 3
+            q[0] = r[m, j] - r[j, m]
+            q[1 + i] = 1 + r[i, i] - r[j, j] - r[m, m]
+            q[1 + j] = r[i, j] + r[j, i]
+            q[1 + m] = r[i, m] + r[m, i]
+        q *= (-1.0 if q[0] < 0 else 1.0) / np.linalg.norm(q)
+        sine = np.linalg.norm(q[1:])
+        vectors[lane] = q[1:] * (2 * np.arctan2(sine, q[0]) / sine if sine > 1e-12 else 2.0)
+    return vectors
+
+
+def _log_general(linear: FloatArray) -> FloatArray:
+    """The real principal logarithm of a square matrix."""
+    from scipy.linalg import logm
+
+    if not np.linalg.det(linear) > 0:
+        raise ValueError(f"the linear part {linear.tolist()} mirrors or collapses space and has no real logarithm")
+    logarithm = np.asarray(logm(linear))
+    if np.iscomplexobj(logarithm):
+        if np.abs(logarithm.imag).max() > 1e-9:
+            raise ValueError(f"the linear part {linear.tolist()} has no real logarithm")
+        logarithm = logarithm.real
+    return np.ascontiguousarray(logarithm, dtype=np.float64)
