@@ -1,0 +1,113 @@
+"""What a data set is, and how one is made from its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from regenv.data.pair import ImagePair
+from regenv.errors import OptionError, check_option, near_miss
+
+SPLITS = ("train", "validation", "test")
+FIELDS_OF_VIEW = ("torso", "spine", "heart", "head_and_neck")
+MODELS = ("rigid", "similarity", "affine")
+EMBEDDED = ("phantom", "shapes")
+"""Data sets that need no file; ``folder:PATH`` is the other kind."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Pairs of one split, reached by number. The same number gives the same pair, always and everywhere.
+
+    Attributes:
+        name: As given to :func:`make_dataset`.
+        split: ``"train"``, ``"validation"`` or ``"test"``; splits share no subject.
+        ndim: 2 or 3.
+        ids: One unique id per pair.
+        subjects: Whose images pair ``i`` shows; one per pair.
+    """
+
+    name: str
+    split: str
+    ndim: int
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+    def load(self, index: int) -> ImagePair:
+        """Pair ``index`` with its truth; quick after the first time."""
+        ...
+
+
+def make_dataset(
+    name: str,
+    *,
+    split: str = "train",
+    modalities: Sequence[str] = ("ct", "cbct"),
+    field_of_view: str = "torso",
+    model: str = "rigid",
+    ndim: int = 3,
+) -> Dataset:
+    """The data set of that name.
+
+    Args:
+        name: ``"phantom"`` (procedural anatomy), ``"shapes"`` (random shapes and contrasts) or ``"folder:PATH"``
+            (your images, see :class:`regenv.data.folder.FolderDataset`).
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        modalities: Of fixed and moving image, such as ``("ct", "cbct")``.
+        field_of_view: What the embedded anatomy shows: ``"torso"``, ``"spine"``, ``"heart"``, ``"head_and_neck"``.
+        model: Transform model of the environment; a folder's true transforms are checked against it.
+        ndim: 2 or 3; images of another dimension are refused.
+
+    Returns:
+        The data set.
+
+    Raises:
+        OptionError: If a name is unknown; the message suggests the nearest.
+        DataError: If files of a folder cannot be used.
+    """
+    check_option("split", split, SPLITS)
+    check_option("field_of_view", field_of_view, FIELDS_OF_VIEW)
+    check_option("model", model, MODELS)
+    check_option("ndim", ndim, (2, 3))
+    modalities = tuple(modalities) if not isinstance(modalities, str) else (modalities,)
+    if len(modalities) != 2:
+        raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('ct', 'cbct')")
+    if name == "phantom":
+        from regenv.data.phantom import PhantomDataset
+
+        return PhantomDataset(split=split, modalities=modalities, field_of_view=field_of_view)
+    if name == "shapes":
+        from regenv.data.shapes import ShapesDataset
+
+        return ShapesDataset(split=split)
+    if name.startswith("folder:"):
+        from regenv.data.folder import FolderDataset
+
+        return FolderDataset(
+            name[len("folder:") :], split=split, modalities=modalities, model=model, ndim=ndim
+        )
+    known = (*EMBEDDED, "folder:PATH")
+    if Path(name).expanduser().exists():
+        raise OptionError(f"dataset={name!r} is a path; for a folder of your own images write dataset='folder:{name}'")
+    raise OptionError(f"dataset={name!r} is unknown; {near_miss(name, known)}")
+
+
+def prefetch(dataset: Dataset, limit: int | None = None) -> int:
+    """Loads pairs once, with a progress bar, so that those that must be generated lie on disk.
+
+    Args:
+        dataset: Any data set.
+        limit: At most so many pairs, from the first.
+
+    Returns:
+        The number of pairs loaded.
+    """
+    from regenv.data.cache import progress
+
+    count = len(dataset.ids) if limit is None else min(limit, len(dataset.ids))
+    with progress(f"preparing {dataset.name} ({dataset.split})", count) as advance:
+        for index in range(count):
+            dataset.load(index)
+            advance()
+    return count
