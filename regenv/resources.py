@@ -6,8 +6,9 @@ In a clone they are the tree's own folders; in an installed wheel the build maps
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+
+from regenv.errors import near_miss
 
 _PACKAGE = Path(__file__).resolve().parent
 _IN_CLONE = {"tracks": "benchmarks/tracks", "submissions": "benchmarks/submissions", "policies": "agents/weights"}
@@ -26,7 +27,7 @@ def resource_dir(kind: str) -> Path:
         ValueError: If there is no such kind.
     """
     if kind not in _IN_CLONE:
-        raise ValueError(f"unknown kind of resource {kind!r}: choose from {', '.join(_IN_CLONE)}")
+        raise ValueError(f"unknown kind of resource {kind!r}; {near_miss(kind, _IN_CLONE)}")
     packaged = _PACKAGE / "_data" / kind
     return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CLONE[kind]
 
@@ -49,10 +50,7 @@ def resource(kind: str, name: str) -> Path:
     path = folder / name
     if path.exists():
         return path
-    there = resource_names(kind)
-    near = difflib.get_close_matches(name, there, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(there) or 'none'}"
-    raise FileNotFoundError(f"no {name!r} in {kind} ({folder}); {hint}")
+    raise FileNotFoundError(f"no {name!r} in {kind} ({folder}); {near_miss(name, resource_names(kind))}")
 
 
 def resource_names(kind: str) -> list[str]:

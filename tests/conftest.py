@@ -1,0 +1,27 @@
+"""What all tests share: where real images lie, and quiet threads (two workers share the machine's processors)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+import gymnasium
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_report_header() -> str:
+    return f"gymnasium {gymnasium.__version__}"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images; tests that need them are skipped where it is absent."""
+    folder = Path(os.environ.get("REGENV_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "MANIFEST.csv").is_file():
+        pytest.skip("real images are absent: set REGENV_SHARED_DATA to the folder that holds their MANIFEST.csv")
+    return folder
