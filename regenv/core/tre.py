@@ -56,9 +56,7 @@ def lattice_indices(
     return points, spacing
 
 
-def lattice_points(
-    mask: NDArray[np.bool_] | None, grid: Grid, spacing_mm: float = LATTICE_SPACING_MM
-) -> FloatArray:
+def lattice_points(mask: NDArray[np.bool_] | None, grid: Grid, spacing_mm: float = LATTICE_SPACING_MM) -> FloatArray:
     """Points of a regular lattice along the grid's axes, through its centre, that fall inside the mask.
 
     Args:
