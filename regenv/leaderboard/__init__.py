@@ -1,0 +1,1 @@
+"""Submissions: their schema, their verification by replay, and the tables made from them."""
