@@ -1,9 +1,9 @@
 """Surfaces of label maps as area-weighted points, for distances in mm that do not depend on the voxel's shape.
 
 The surface of a binary image runs through the middles of the edges between inside and outside voxels (marching cubes,
-Lorensen and Cline 1987; marching squares in 2-D). Each cell of 2x2(x2) voxels that the surface crosses gives one element:
-its area-weighted centroid, and its area in mm^2 (length in mm in 2-D). Areas of curved surfaces come out 5 to 10 % large,
-as with all marching cubes on binary images; as weights they serve.
+Lorensen and Cline 1987; marching squares in 2-D). Each cell of 2x2(x2) voxels that the surface crosses gives one
+element: its area-weighted centroid, and its area in mm^2 (length in mm in 2-D). Areas of curved surfaces come out 5 to
+10 % large, as with all marching cubes on binary images; as weights they serve.
 """
 
 from __future__ import annotations

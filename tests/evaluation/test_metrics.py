@@ -130,7 +130,7 @@ def test_absent_labels_are_left_out_and_counted():
 
 
 def test_ellipsoids_agree_with_a_dense_sampling_of_the_true_surfaces():
-    """DeepMind's surface-distance 0.1, which counts whole cells, gives 4.0 and 1.1 mm here; the truth is 3.4 and 1.5."""
+    """DeepMind's surface-distance 0.1, which counts cells, gives 4.0 and 1.1 mm here; the truth is 3.4 and 1.5."""
     grid = Grid((50, 40, 30), (1.0, 1.25, 2.0), (0, 0, 0), np.eye(3))
     points = grid.points()
 
