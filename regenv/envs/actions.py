@@ -1,0 +1,181 @@
+"""Action schemes: how an agent's action becomes one step of the transform.
+
+A scheme turns a batch of actions into coefficients of the model's generators (mm, degree, %) and STOP flags. It knows
+neither images nor truth, so that a leaderboard row can be replayed from its actions alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from regenv.core.models import MatrixModel
+from regenv.errors import near_miss
+
+
+class ActionScheme(Protocol):
+    """What the engine needs of a scheme."""
+
+    space: spaces.Space[Any]
+    model: MatrixModel
+    steps: tuple[float, ...]
+
+    def decode(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Coefficients ``(B, K)`` and STOP flags ``(B,)`` of a batch of actions."""
+        ...
+
+    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> Any:
+        """The greedy action for one residual ``(d + 1, d + 1)`` (what is left to do, in the view's frame)."""
+        ...
+
+
+def _displacement(matrices: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean distance in mm that each of ``(A, d + 1, d + 1)`` moves the points ``(N, d)``."""
+    d = points.shape[1]
+    moved = points @ np.swapaxes(matrices[:, :d, :d], 1, 2) + matrices[:, None, :d, d] - points
+    return np.sqrt((moved**2).sum(-1)).mean(-1)
+
+
+class DiscreteActions:
+    """One step along one degree of freedom, or STOP.
+
+    Action ``2 * n * k + 2 * i`` is the step ``+steps[i]`` along degree of freedom k (of K, with n sizes),
+    the next one ``-steps[i]``; STOP, where there is one, is the last.
+    """
+
+    def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = True) -> None:
+        self.model = model
+        self.steps = tuple(steps)
+        self.stop = stop
+        rows = [
+            sign * size * np.eye(len(model.names))[k] for k in range(len(model.names)) for size in steps for sign in (1, -1)
+        ]
+        if stop:
+            rows.append(np.zeros(len(model.names)))
+        self.table = np.array(rows)
+        self._inverses = model.exp(-self.table)
+        self.space = spaces.Discrete(len(rows))
+
+    def decode(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """See :class:`ActionScheme`."""
+        index = self._checked(actions)
+        return self.table[index], self._stops(index)
+
+    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> np.int64:
+        """The action after which the points are nearest to where they belong; STOP when none brings them nearer."""
+        errors = _displacement(self._inverses @ residual, points)
+        if self.stop:
+            errors[-1] = np.nextafter(_displacement(residual[None], points)[0], 0)
+        return np.int64(np.argmin(errors))
+
+    def _stops(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (index == len(self.table) - 1) if self.stop else np.zeros(len(index), dtype=bool)
+
+    def _checked(self, actions: NDArray[Any]) -> NDArray[np.int64]:
+        index = np.asarray(actions)
+        if index.ndim != 1 or index.dtype.kind not in "iu" or (index < 0).any() or (index >= len(self.table)).any():
+            raise ValueError(f"action {actions!r} is not in Discrete({len(self.table)})")
+        return index.astype(np.int64, copy=False)
+
+
+class MultiDiscreteActions:
+    """One step along every degree of freedom at once; all zero is STOP.
+
+    For each of K degrees of freedom: 0 is no step, ``2 * i + 1`` is ``+steps[i]``, ``2 * i + 2`` is ``-steps[i]``.
+    """
+
+    def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = True) -> None:
+        self.model = model
+        self.steps = tuple(steps)
+        self.stop = stop
+        self._sizes = np.array([0.0] + [sign * size for size in steps for sign in (1, -1)])
+        self.space = spaces.MultiDiscrete([len(self._sizes)] * len(model.names))
+
+    def decode(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """See :class:`ActionScheme`."""
+        index = np.asarray(actions)
+        wanted = (len(self.model.names),)
+        if index.shape[1:] != wanted or index.dtype.kind not in "iu" or (index < 0).any() or (index >= len(self._sizes)).any():
+            raise ValueError(f"action {actions!r} is not in MultiDiscrete({[len(self._sizes)] * wanted[0]})")
+        stops = ~index.any(axis=1) if self.stop else np.zeros(len(index), dtype=bool)
+        return self._sizes[index], stops
+
+    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Per degree of freedom the step nearest to what is left; STOP when all together bring the points no nearer."""
+        left = self.model.log(residual[None])[0]
+        index = np.abs(left[:, None] - self._sizes[None]).argmin(axis=1).astype(np.int64)
+        after = np.linalg.inv(self.model.exp(self._sizes[index][None])) @ residual
+        if self.stop and _displacement(after, points)[0] >= _displacement(residual[None], points)[0]:
+            index[:] = 0
+        return index
+
+
+class ContinuousActions:
+    """A step along every degree of freedom, in [-1, 1] of the coarse step; with ``stop``, a last entry over 0.5 is STOP."""
+
+    def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = False) -> None:
+        self.model = model
+        self.steps = tuple(steps)
+        self.stop = stop
+        self._scale = max(steps)
+        self.space = spaces.Box(-1.0, 1.0, (len(model.names) + int(stop),), dtype=np.float32)
+
+    def decode(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """See :class:`ActionScheme`; values beyond the box are clipped to it."""
+        values = np.asarray(actions, dtype=np.float64)
+        if values.shape[1:] != self.space.shape or not np.isfinite(values).all():
+            raise ValueError(f"action {actions!r} is not a finite array of shape {self.space.shape}")
+        size = len(self.model.names)
+        stops = values[:, size] > 0.5 if self.stop else np.zeros(len(values), dtype=bool)
+        return np.clip(values[:, :size], -1.0, 1.0) * self._scale, stops
+
+    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What is left, as far as one step reaches; STOP (where asked for) under 0.1 mm."""
+        left = self.model.log(residual[None])[0] / self._scale
+        action = np.clip(left, -1.0, 1.0)
+        if self.stop:
+            action = np.append(action, float(_displacement(residual[None], points)[0] < 0.1))
+        return action.astype(np.float32)
+
+
+ACTIONS = {
+    "discrete": DiscreteActions,
+    "unit": DiscreteActions,
+    "multidiscrete": MultiDiscreteActions,
+    "continuous": ContinuousActions,
+}
+
+
+def make_actions(
+    name: str, model: MatrixModel, *, steps: Sequence[float] | None, default_steps: Sequence[float], stop: bool | None
+) -> ActionScheme:
+    """The scheme of an ``actions`` keyword.
+
+    Args:
+        name: ``"discrete"`` (every size of step, both signs, one degree of freedom at a time), ``"unit"`` (the same
+            with one size), ``"multidiscrete"`` (all degrees at once) or ``"continuous"``.
+        model: The transform model.
+        steps: Sizes of steps in mm, degree and %; None for the default of the scheme.
+        default_steps: The environment's steps, coarse first.
+        stop: Whether the agent can end the episode; None for the default (all but ``"continuous"``).
+
+    Raises:
+        ValueError: On an unknown name or a step that is not positive.
+    """
+    if name not in ACTIONS:
+        raise ValueError(f"unknown actions {name!r}; {near_miss(name, ACTIONS)}")
+    if steps is None:
+        steps = (1.0,) if name in ("unit", "multidiscrete") else default_steps
+    if isinstance(steps, int | float):
+        steps = (steps,)
+    if len(steps) == 0 or not all(np.isfinite(s) and s > 0 for s in steps):
+        raise ValueError(f"steps must be positive sizes in mm, degree and %, got {steps!r}")
+    if name == "unit" and len(steps) != 1:
+        raise ValueError(f"actions='unit' has one size of step, got {steps!r}; use actions='discrete' for several")
+    if stop is None:
+        stop = name != "continuous"
+    return ACTIONS[name](model, tuple(float(s) for s in steps), bool(stop))

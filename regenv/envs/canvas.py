@@ -1,0 +1,135 @@
+"""Lanes on a view: the buffers into which fixed and moved images are rendered, and the sums that come with them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.resample import array_addresses, render, render_with_sums
+from regenv.envs.cases import Case
+from regenv.envs.views import Level, View
+
+ALL = slice(None)
+
+
+class LevelBuffers:
+    """What one level of a view holds for every lane.
+
+    Attributes:
+        fixed: ``(B, S, H, W)`` float32 in [0, 1]; ``fixed_u8`` the same as bytes.
+        mask: ``(B, S, H, W)`` uint8, 1 where the fixed mask is.
+        moved: ``(B, S, H, W)`` float32; ``moved_u8`` the same as bytes.
+        valid: ``(B, S, H, W)`` uint8, 1 where the sample lies inside the moving image.
+        sums: ``(B, 7)`` float64 over mask and valid: n_mask, n_valid, and sums of f, m, ff, mm, fm.
+    """
+
+    def __init__(self, view: View, level: Level, lanes: int) -> None:
+        self.level = level
+        self.local = view.local(level)
+        shape = (lanes, len(level.planes), level.size, level.size)
+        self.fixed = np.zeros(shape, np.float32)
+        self.fixed_u8 = np.zeros(shape, np.uint8)
+        self.mask = np.zeros(shape, np.uint8)
+        self.moved = np.zeros(shape, np.float32)
+        self.moved_u8 = np.zeros(shape, np.uint8)
+        self.valid = np.zeros(shape, np.uint8)
+        self.sums = np.zeros((lanes, 7))
+        d = view.ndim
+        self.to_physical = np.tile(np.eye(d + 1), (lanes, 1, 1))
+
+
+class Canvas:
+    """Renders lanes of cases onto a view.
+
+    Args:
+        view: What is seen.
+        lanes: Number of lanes, B.
+        threads: Threads for more than one lane; None for the default.
+    """
+
+    def __init__(self, view: View, lanes: int, threads: int | None = None) -> None:
+        d = view.ndim
+        self.view = view
+        self.lanes = lanes
+        self.threads = threads
+        self.cases: list[Case | None] = [None] * lanes
+        self.levels = [LevelBuffers(view, level, lanes) for level in view.levels]
+        self._to_index = np.tile(np.eye(d + 1), (lanes, 1, 1))
+        self._addresses = np.zeros(lanes, np.int64)
+        self._shapes = np.zeros((lanes, d), np.int64)
+        self._backgrounds = np.zeros(lanes, np.float32)
+
+    def load(self, lane: int, case: Case) -> None:
+        """Puts a case on a lane and renders its fixed image and mask."""
+        self.cases[lane] = case  # holds the arrays that the addresses below point into
+        self._to_index[lane] = case.moving_grid.physical_to_index
+        self._addresses[lane] = case.moving.ctypes.data
+        self._shapes[lane] = case.moving.shape
+        self._backgrounds[lane] = case.moving_background
+        for buffers in self.levels:
+            buffers.to_physical[lane] = case.frame @ buffers.local
+            self._render_fixed(buffers, lane, case)
+
+    def render(self, transforms: NDArray[np.float64], lanes: slice = ALL) -> None:
+        """Renders the moved images of some lanes (default all) under ``transforms (B, d + 1, d + 1)``, with the sums."""
+        d = self.view.ndim
+        base = self._to_index[lanes] @ transforms[lanes]
+        for buffers in self.levels:
+            render_with_sums(
+                self._addresses[lanes],
+                self._shapes[lanes],
+                np.ascontiguousarray((base @ buffers.to_physical[lanes])[:, :d]),
+                buffers.level.planes,
+                self._backgrounds[lanes],
+                buffers.moved[lanes],
+                buffers.valid[lanes],
+                buffers.fixed[lanes],
+                buffers.mask[lanes],
+                buffers.sums[lanes],
+                buffers.moved_u8[lanes],
+                threads=self.threads,
+            )
+
+    def observation(self, dtype: np.dtype, lanes: slice = ALL) -> NDArray:
+        """Observations ``(B, *view.shape)`` of some lanes; fresh memory each time."""
+        if dtype == np.uint8:
+            fixed, moved = "fixed_u8", "moved_u8"
+        else:
+            fixed, moved = "fixed", "moved"
+        return self.view.stack(
+            [getattr(level, fixed)[lanes] for level in self.levels],
+            [getattr(level, moved)[lanes] for level in self.levels],
+        )
+
+    def _render_fixed(self, buffers: LevelBuffers, lane: int, case: Case) -> None:
+        one = slice(lane, lane + 1)
+        inside = buffers.mask[one]
+        matrix = case.fixed_grid.physical_to_index @ buffers.to_physical[lane]
+        _render_one(case.fixed, matrix, buffers.level.planes, case.fixed_background, buffers.fixed[one], inside)
+        np.rint(buffers.fixed[one] * np.float32(255), out=buffers.fixed_u8[one], casting="unsafe")
+        if case.mask is not None:
+            values, within = np.empty_like(buffers.fixed[one]), np.empty_like(inside)
+            _render_one(case.mask, matrix, buffers.level.planes, 0.0, values, within)
+            inside &= values >= 0.5
+
+
+def _render_one(
+    volume: NDArray[np.float32],
+    matrix: NDArray[np.float64],
+    planes: NDArray[np.float64],
+    background: float,
+    out: NDArray[np.float32],
+    valid: NDArray[np.uint8],
+) -> None:
+    d = volume.ndim
+    addresses, shapes = array_addresses([volume])
+    render(
+        addresses,
+        shapes,
+        np.ascontiguousarray(matrix[None, :d]),
+        planes,
+        np.array([background], np.float32),
+        out,
+        valid,
+        threads=1,
+    )

@@ -1,0 +1,99 @@
+"""Pictures of an episode: fixed, moved, and both laid over each other, with step, similarity and error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.envs.canvas import Canvas
+from regenv.envs.views import make_view
+from regenv.errors import check_option, require
+
+if TYPE_CHECKING:
+    from regenv.envs.engine import Engine
+
+RENDER_MODES = ("rgb_array", "ansi")
+PANEL = 160  # pixels of a side of one panel
+GAP = 4
+CAPTION = 22
+FIXED_COLOUR = np.array([1.0, 0.35, 1.0])  # magenta and green add up to near white where both images agree
+MOVED_COLOUR = np.array([0.25, 1.0, 0.35])
+ROWS = ("fixed", "moved", "overlay")
+PLANE_NAMES = ("axial", "coronal", "sagittal")
+
+
+def check_render_mode(mode: str | None) -> None:
+    """Raises OptionError on an unknown render mode."""
+    if mode is not None:
+        check_option("render_mode", mode, RENDER_MODES)
+
+
+def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
+    """One lane's current pose as a picture, ``(H, W, 3)`` uint8.
+
+    Columns are the axial, coronal and sagittal plane (one in 2-D). Rows are the fixed image, the moved one, and the two
+    overlaid: fixed in magenta, moved in green, so that what agrees is grey and what does not is coloured.
+
+    Raises:
+        MissingExtraError: If Pillow is not installed.
+    """
+    drawing = require("PIL.ImageDraw", "video")
+    pictures = require("PIL.Image", "video")
+    fixed, moved = _planes(engine, lane)
+    columns = [_column(f, m) for f, m in zip(fixed, moved, strict=True)]
+    body = np.concatenate([np.pad(c, ((0, 0), (0, GAP), (0, 0))) for c in columns], axis=1)[:, :-GAP]
+    width = max(body.shape[1], 3 * PANEL)
+    frame = np.zeros((_even(CAPTION + body.shape[0]), _even(width), 3), np.uint8)
+    frame[CAPTION : CAPTION + body.shape[0], : body.shape[1]] = body
+    picture = pictures.fromarray(frame)
+    draw = drawing.Draw(picture)
+    draw.text((6, 5), caption(engine, lane), fill=(255, 255, 255))
+    for row, name in enumerate(ROWS):
+        draw.text((5, CAPTION + row * (PANEL + GAP) + 4), name, fill=(255, 220, 80))
+    if len(columns) == len(PLANE_NAMES):
+        for column, name in enumerate(PLANE_NAMES):
+            x = (column + 1) * PANEL + column * GAP - 6 - draw.textlength(name)
+            draw.text((x, CAPTION + PANEL - 14), name, fill=(170, 170, 170))
+    return np.asarray(picture)
+
+
+def render_ansi(engine: Engine, lane: int, action: Any = None) -> str:
+    """One lane's current pose as a line of text."""
+    text = f"{engine.config.task.id} pair {engine.case(lane).id}: {caption(engine, lane)}"
+    return text if action is None else f"{text}, after action {np.asarray(action).tolist()}"
+
+
+def caption(engine: Engine, lane: int) -> str:
+    """Step, similarity and, where it is not withheld, the target registration error."""
+    text = f"step {engine.elapsed[lane]}/{engine.config.horizon}   similarity {engine.similarity[lane]:+.3f}"
+    if engine.known[lane]:
+        text += f"   TRE {engine.tre(slice(lane, lane + 1))[0]:.1f} mm"
+    return text
+
+
+def _planes(engine: Engine, lane: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fixed and moved planes ``(S, PANEL, PANEL)`` at the picture's resolution, head up."""
+    view = engine.view
+    sharp = make_view("slices", ndim=view.ndim, size=PANEL, spacing_mm=view.extent_mm / PANEL)
+    canvas = Canvas(sharp, 1, threads=1)
+    canvas.load(0, engine.case(lane))
+    canvas.render(engine.transforms[lane : lane + 1])
+    level = canvas.levels[0]
+    fixed, moved = level.fixed[0].copy(), level.moved[0].copy()
+    for plane in range(1, len(fixed)):  # rows of the coronal and sagittal plane run towards the head
+        fixed[plane], moved[plane] = fixed[plane][::-1].copy(), moved[plane][::-1].copy()
+    return fixed, moved
+
+
+def _column(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> NDArray[np.uint8]:
+    overlay = np.clip(fixed[..., None] * FIXED_COLOUR + moved[..., None] * MOVED_COLOUR, 0.0, 1.0)
+    grey = [np.repeat(image[..., None], 3, axis=-1) for image in (fixed, moved)]
+    panels = [np.pad((p * 255).astype(np.uint8), ((0, GAP), (0, 0), (0, 0))) for p in (*grey, overlay)]
+    return np.concatenate(panels)[:-GAP]
+
+
+def _even(n: int) -> int:
+    """The next even number: video codecs want even sides."""
+    return n + n % 2

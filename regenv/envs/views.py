@@ -1,0 +1,139 @@
+"""Views: which samples of the fixed frame an agent sees, and how they are stacked into an observation.
+
+A view is one or more *levels*. A level is a stack of planes on a regular view grid about the fixed image's centre;
+three orthogonal slices and a whole volume differ only in their planes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid
+from regenv.core.resample import orthogonal_planes, volume_planes
+from regenv.errors import near_miss
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Planes at one resolution.
+
+    Attributes:
+        planes: ``(S, 3, d)``: origin, row step and column step of each plane, in indices of the view grid.
+        size: Pixels along each side of a plane.
+        zoom: The view grid's spacing is divided by this.
+    """
+
+    planes: NDArray[np.float64]
+    size: int
+    zoom: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What is rendered of either image, and how it becomes an observation.
+
+    Attributes:
+        name: The keyword's value.
+        ndim: 2 or 3.
+        size: Voxels along each side of the view grid.
+        spacing_mm: Spacing of the view grid at zoom 1.
+        levels: Coarse first; similarities are computed on the first.
+        volumetric: Whether a level's planes are the slices of one volume.
+        difference: Whether the agent sees moved minus fixed instead of both.
+    """
+
+    name: str
+    ndim: int
+    size: int
+    spacing_mm: float
+    levels: tuple[Level, ...]
+    volumetric: bool
+    difference: bool = False
+
+    @property
+    def extent_mm(self) -> float:
+        """Width of the coarsest view."""
+        return self.size * self.spacing_mm
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of an observation, channels first."""
+        if self.volumetric:
+            images = len(self.levels) * (1 if self.difference else 2)
+            return (images, self.size, self.size, self.size)
+        planes = sum(len(level.planes) for level in self.levels) * (1 if self.difference else 2)
+        return (planes, self.size, self.size)
+
+    def grid(self, fixed: Grid, level: Level) -> Grid:
+        """The view grid of a level: along the fixed grid's axes, about its centre."""
+        spacing = (self.spacing_mm / level.zoom,) * self.ndim
+        return Grid.centred((self.size,) * self.ndim, spacing, fixed.centre, fixed.direction)
+
+    def local(self, level: Level) -> NDArray[np.float64]:
+        """``(d + 1, d + 1)`` matrix from indices of the view grid to mm about its centre; the same for every case."""
+        matrix = np.eye(self.ndim + 1)
+        spacing = self.spacing_mm / level.zoom
+        matrix[: self.ndim, : self.ndim] *= spacing
+        matrix[: self.ndim, self.ndim] = -(self.size - 1) / 2 * spacing
+        return matrix
+
+    def stack(self, fixed: list[NDArray], moved: list[NDArray]) -> NDArray:
+        """Observations ``(B, *shape)`` from the rendered levels ``(B, S, H, W)`` of both images; a fresh array."""
+        batch = fixed[0].shape[0]
+        if self.difference:
+            # Half grey is no difference; rounding up keeps the full range of both signs in eight bits.
+            parts = [_signed_difference(f, m) for f, m in zip(fixed, moved, strict=True)]
+        else:
+            parts = [*fixed, *moved]
+        return np.concatenate(parts, axis=1).reshape((batch, *self.shape))
+
+
+def _signed_difference(fixed: NDArray, moved: NDArray) -> NDArray:
+    if fixed.dtype == np.uint8:
+        return ((moved.astype(np.int16) - fixed.astype(np.int16) + 256) // 2).clip(0, 255).astype(np.uint8)
+    return (moved - fixed) * np.float32(0.5) + np.float32(0.5)
+
+
+# name -> (volumetric, difference, zooms)
+VIEWS: dict[str, tuple[bool, bool, tuple[float, ...]]] = {
+    "slices": (False, False, (1.0,)),
+    "volume": (True, False, (1.0,)),
+    "difference": (False, True, (1.0,)),
+    "volume_difference": (True, True, (1.0,)),
+    "zoom": (False, False, (1.0, 2.0)),
+    "volume_zoom": (True, False, (1.0, 2.0)),
+}
+
+
+def make_view(name: str, *, ndim: int, size: int, spacing_mm: float) -> View:
+    """The view of an ``observation`` keyword.
+
+    Args:
+        name: ``"slices"`` (three orthogonal slices of fixed and moved; the image itself in 2-D), ``"volume"``,
+            ``"difference"`` and ``"volume_difference"`` (moved minus fixed), ``"zoom"`` and ``"volume_zoom"``
+            (a coarse view and one of twice its resolution, stacked).
+        ndim: 2 or 3.
+        size: Voxels along each side, at least 8.
+        spacing_mm: Spacing of the coarse view.
+
+    Raises:
+        ValueError: On an unknown name or a size or spacing out of range.
+    """
+    if name not in VIEWS:
+        raise ValueError(f"unknown observation {name!r}; {near_miss(name, VIEWS)}")
+    if size < 8 or int(size) != size:
+        raise ValueError(f"view_size must be a whole number of at least 8, got {size}")
+    if not 0 < spacing_mm < 1000:
+        raise ValueError(f"view_spacing_mm must be positive (mm), got {spacing_mm}")
+    volumetric, difference, zooms = VIEWS[name]
+    if ndim == 2:
+        if volumetric:
+            raise ValueError(f"observation {name!r} needs a 3-D environment; a 2-D one has 'slices', 'difference', 'zoom'")
+        planes = volume_planes((size, size))
+    else:
+        planes = volume_planes((size,) * 3) if volumetric else orthogonal_planes((size,) * 3)
+    levels = tuple(Level(planes, size, zoom) for zoom in zooms)
+    return View(name, ndim, int(size), float(spacing_mm), levels, volumetric, difference)

@@ -1,0 +1,34 @@
+"""Intensity windows: how a modality's values become the [0, 1] that agents see and similarities compare."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.image import Image
+
+# Hounsfield windows wide enough for lung, soft tissue and cancellous bone at once; cone-beam values are Hounsfield
+# units with artefacts, so they share it.
+FIXED_WINDOWS: dict[str, tuple[float, float]] = {"ct": (-1000.0, 700.0), "cbct": (-1000.0, 700.0)}
+
+
+def window_of(image: Image) -> tuple[float, float]:
+    """Lower and upper intensity of the image's window, computed once from the whole image.
+
+    A modality with an absolute scale has a fixed window; others take the 0.5th and 99.5th percentile of the values
+    that are not background.
+    """
+    if image.modality in FIXED_WINDOWS:
+        return FIXED_WINDOWS[image.modality]
+    values = image.array[image.array != image.background]
+    low, high = np.percentile(values if values.size else image.array, (0.5, 99.5))
+    low = min(float(low), image.background)
+    return low, max(float(high), low + 1e-6)
+
+
+def apply_window(image: Image) -> tuple[NDArray[np.float32], float]:
+    """The image's array and its background mapped to [0, 1] by its window, clipped."""
+    low, high = window_of(image)
+    scaled = (image.array - np.float32(low)) * np.float32(1.0 / (high - low))
+    background = float(np.clip((image.background - low) / (high - low), 0.0, 1.0))
+    return np.clip(scaled, 0.0, 1.0, out=scaled), background
