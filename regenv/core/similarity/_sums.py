@@ -1,0 +1,36 @@
+"""The shared half of the metrics that are functions of the seven sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import FloatArray
+from regenv.core.similarity._base import Similarity
+
+
+@dataclass(frozen=True)
+class SumsSimilarity(Similarity):
+    """A metric of n, sum f, sum m, sum f f, sum m m and sum f m over the pixels in mask and valid."""
+
+    has_sums = True
+
+    def _values(
+        self,
+        fixed: NDArray[np.float32],
+        moved: NDArray[np.float32],
+        mask: NDArray[np.uint8],
+        valid: NDArray[np.uint8],
+        volumetric: bool,
+        state: NDArray[np.generic],
+        threads: int | None,
+        values: FloatArray,
+    ) -> None:
+        from regenv.core.lanes import run_lanes
+        from regenv.core.similarity._kernels import sum_lanes
+
+        sums = np.zeros((len(fixed), 7))
+        run_lanes(sum_lanes, len(fixed), fixed, moved, mask, valid, sums, threads=threads)
+        values[:] = self._values_from_sums(sums)

@@ -1,0 +1,45 @@
+"""Mutual information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import FloatArray
+from regenv.core.similarity._histogram import HistogramSimilarity
+
+
+@dataclass(frozen=True)
+class MI(HistogramSimilarity):
+    """Mutual information H(F) + H(M) - H(F, M) in nats, for images of any two modalities.
+
+    Mask: the pixels in the fixed mask and inside the moving image, in one histogram over all planes. Range [0, log bins], larger is
+    better. Unrelated images: 0 (a finite sample gives a little more). Undefined where either image is constant.
+
+    Attributes:
+        bins: Bins of either image over intensities [0, 1]; default 32.
+
+    Source: D. Mattes et al., PET-CT image registration in the chest using free-form deformations, IEEE TMI 22 (2003).
+    """
+
+    name = "mi"
+    range = (0.0, float("inf"))
+    floor = 0.0
+
+    def _values(
+        self,
+        fixed: NDArray[np.float32],
+        moved: NDArray[np.float32],
+        mask: NDArray[np.uint8],
+        valid: NDArray[np.uint8],
+        volumetric: bool,
+        state: NDArray[np.generic],
+        threads: int | None,
+        values: FloatArray,
+    ) -> None:
+        self._evaluate((fixed, moved, mask, valid), threads, values, lambda f, m, fm: np.maximum(f + m - fm, 0.0))
+
+
+SIMILARITY = MI

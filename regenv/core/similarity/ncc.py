@@ -1,0 +1,39 @@
+"""Normalised cross-correlation over the whole mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from regenv.core.geometry import FloatArray
+from regenv.core.similarity._sums import SumsSimilarity
+
+_CONSTANT = 1e-12  # variance, of intensities in [0, 1], below which an image counts as constant
+
+
+@dataclass(frozen=True)
+class NCC(SumsSimilarity):
+    """Pearson's correlation of the intensities, for images of the same or nearly the same modality (CT, CBCT).
+
+    Mask: the pixels in the fixed mask and inside the moving image, taken together over all planes. Range [-1, 1], larger is
+    better, 1 for intensities related by an increasing line. Unrelated images: 0. Undefined where either image is constant.
+
+    Source: L. G. Brown, A survey of image registration techniques, ACM Computing Surveys 24 (1992).
+    """
+
+    name = "ncc"
+    range = (-1.0, 1.0)
+    floor = 0.0
+
+    def _values_from_sums(self, sums: FloatArray) -> FloatArray:
+        n = np.maximum(sums[:, 1], 1.0)
+        f, m = sums[:, 2] / n, sums[:, 3] / n
+        f_variance, m_variance = sums[:, 4] / n - f * f, sums[:, 5] / n - m * m
+        defined = (f_variance > _CONSTANT) & (m_variance > _CONSTANT)
+        product = np.where(defined, f_variance * m_variance, 1.0)
+        correlation = np.clip((sums[:, 6] / n - f * m) / np.sqrt(product), -1.0, 1.0)
+        return np.where(defined, correlation, np.nan)
+
+
+SIMILARITY = NCC
