@@ -84,9 +84,7 @@ def make_dataset(
     if name.startswith("folder:"):
         from regenv.data.folder import FolderDataset
 
-        return FolderDataset(
-            name[len("folder:") :], split=split, modalities=modalities, model=model, ndim=ndim
-        )
+        return FolderDataset(name[len("folder:") :], split=split, modalities=modalities, model=model, ndim=ndim)
     known = (*EMBEDDED, "folder:PATH")
     if Path(name).expanduser().exists():
         raise OptionError(f"dataset={name!r} is a path; for a folder of your own images write dataset='folder:{name}'")

