@@ -53,8 +53,8 @@ class Task:
     history: tuple[str, ...] = ("v0: first version.",)
 
 
-_CTCBCT = """A planning CT (moving) is brought to a cone-beam CT of the same patient (fixed), as before every fraction of
-image-guided radiotherapy and in the hybrid operating room. The CBCT is simulated from its physics: scatter, beam
+_CTCBCT = """A planning CT (moving) is brought to a cone-beam CT of the same patient (fixed), as before every
+fraction of image-guided radiotherapy and in the hybrid operating room. The CBCT is simulated from its physics: scatter, beam
 hardening, noise and truncation by a detector smaller than the patient."""
 
 _CTCBCT_SCALES = MappingProxyType({"ncc": 20.0})

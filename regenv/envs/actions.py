@@ -6,7 +6,7 @@ neither images nor truth, so that a leaderboard row can be replayed from its act
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +52,10 @@ class DiscreteActions:
         self.steps = tuple(steps)
         self.stop = stop
         rows = [
-            sign * size * np.eye(len(model.names))[k] for k in range(len(model.names)) for size in steps for sign in (1, -1)
+            sign * size * np.eye(len(model.names))[k]
+            for k in range(len(model.names))
+            for size in steps
+            for sign in (1, -1)
         ]
         if stop:
             rows.append(np.zeros(len(model.names)))
@@ -99,10 +102,15 @@ class MultiDiscreteActions:
         """See :class:`ActionScheme`."""
         index = np.asarray(actions)
         wanted = (len(self.model.names),)
-        if index.shape[1:] != wanted or index.dtype.kind not in "iu" or (index < 0).any() or (index >= len(self._sizes)).any():
+        if (
+            index.shape[1:] != wanted
+            or index.dtype.kind not in "iu"
+            or (index < 0).any()
+            or (index >= len(self._sizes)).any()
+        ):
             raise ValueError(f"action {actions!r} is not in MultiDiscrete({[len(self._sizes)] * wanted[0]})")
-        stops = ~index.any(axis=1) if self.stop else np.zeros(len(index), dtype=bool)
-        return self._sizes[index], stops
+        moving: NDArray[np.bool_] = (index != 0).any(axis=1)
+        return self._sizes[index], ~moving if self.stop else np.zeros(len(index), dtype=bool)
 
     def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.int64]:
         """Per degree of freedom the step nearest to what is left; STOP when all together bring the points no nearer."""
@@ -115,7 +123,10 @@ class MultiDiscreteActions:
 
 
 class ContinuousActions:
-    """A step along every degree of freedom, in [-1, 1] of the coarse step; with ``stop``, a last entry over 0.5 is STOP."""
+    """A step along every degree of freedom, in [-1, 1] of the coarse step.
+
+    With ``stop``, a last entry over 0.5 is STOP.
+    """
 
     def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = False) -> None:
         self.model = model
@@ -142,7 +153,7 @@ class ContinuousActions:
         return action.astype(np.float32)
 
 
-ACTIONS = {
+ACTIONS: dict[str, Callable[[MatrixModel, Sequence[float], bool], ActionScheme]] = {
     "discrete": DiscreteActions,
     "unit": DiscreteActions,
     "multidiscrete": MultiDiscreteActions,
@@ -151,7 +162,12 @@ ACTIONS = {
 
 
 def make_actions(
-    name: str, model: MatrixModel, *, steps: Sequence[float] | None, default_steps: Sequence[float], stop: bool | None
+    name: str,
+    model: MatrixModel,
+    *,
+    steps: Sequence[float] | float | None,
+    default_steps: Sequence[float],
+    stop: bool | None,
 ) -> ActionScheme:
     """The scheme of an ``actions`` keyword.
 

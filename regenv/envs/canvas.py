@@ -71,7 +71,7 @@ class Canvas:
             self._render_fixed(buffers, lane, case)
 
     def render(self, transforms: NDArray[np.float64], lanes: slice = ALL) -> None:
-        """Renders the moved images of some lanes (default all) under ``transforms (B, d + 1, d + 1)``, with the sums."""
+        """Renders the moved images of some lanes, and the sums, under all ``transforms (B, d + 1, d + 1)``."""
         d = self.view.ndim
         base = self._to_index[lanes] @ transforms[lanes]
         for buffers in self.levels:

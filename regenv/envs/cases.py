@@ -69,7 +69,7 @@ class Case:
 
 
 def fit_landmarks(fixed: NDArray[np.float64], moving: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rigid ``(d + 1, d + 1)`` transform that carries landmarks ``(N, d)`` nearest to their partners (Kabsch 1976)."""
+    """The rigid transform that carries landmarks ``(N, d)`` nearest to their partners (Kabsch 1976)."""
     d = fixed.shape[1]
     centre_fixed, centre_moving = fixed.mean(0), moving.mean(0)
     u, _, vt = np.linalg.svd((moving - centre_moving).T @ (fixed - centre_fixed))
@@ -223,7 +223,9 @@ def require_privileged(case: Case, what: str, withheld: bool) -> Privileged:
         DataError: If the data set does not know the truth of this pair.
     """
     if withheld:
-        raise WithheldError(f"{what} needs the truth, which the test split withholds; use split='train' or 'validation'")
+        raise WithheldError(
+            f"{what} needs the truth, which the test split withholds; use split='train' or 'validation'"
+        )
     if case.privileged is None:
         raise DataError(f"{what} needs the truth, and pair {case.id!r} comes with neither a transform nor landmarks")
     return case.privileged

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from regenv.data.dataset import Dataset
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
@@ -17,13 +18,16 @@ REWARD_REGIONS = ("view", "volume")
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that ``gym.make`` can be told; None means the default of the id, then of the suite.
+    """Everything that ``gym.make`` can be told. What has no default here has one in the id's :class:`Task`.
 
     Attributes:
+        task: The id's row; filled in by ``gym.make``.
         split: ``"train"``, ``"validation"`` or ``"test"`` (where the truth is withheld).
-        dataset: ``"phantom"``, ``"shapes"`` or ``"folder:PATH"``.
+        dataset: ``"phantom"``, ``"shapes"``, ``"folder:PATH"``, or any object that is a
+            :class:`regenv.data.dataset.Dataset` (its own split counts then).
         field_of_view: What the embedded anatomy shows: ``"torso"``, ``"spine"``, ``"heart"``, ``"head_and_neck"``.
-        observation: ``"slices"``, ``"volume"``, ``"difference"``, ``"volume_difference"``, ``"zoom"``, ``"volume_zoom"``.
+        observation: ``"slices"``, ``"volume"``, ``"difference"``, ``"volume_difference"``, ``"zoom"``,
+            ``"volume_zoom"``.
         dtype: ``"uint8"``, or ``"float32"`` in [0, 1].
         parameters: Adds the pose since the start (K numbers in mm, degree, %) to the observation, as a Dict.
         actions: ``"discrete"``, ``"unit"``, ``"multidiscrete"`` or ``"continuous"``.
@@ -42,8 +46,16 @@ class Config:
         threads: Threads of a vector environment; None for all processors.
     """
 
+    task: Task
+    reward: str | Callable[..., Any]
+    reward_scale: float
+    step_cost: float
+    horizon: int
+    misalignment: Mapping[str, float]
+    view_size: int
+    view_spacing_mm: float
     split: str = "train"
-    dataset: str = "phantom"
+    dataset: str | Dataset = "phantom"
     field_of_view: str = "torso"
     observation: str = "slices"
     dtype: str = "uint8"
@@ -51,69 +63,68 @@ class Config:
     actions: str = "discrete"
     steps: Sequence[float] | float | None = None
     stop: bool | None = None
-    reward: str | Callable[..., Any] | None = None
     reward_region: str = "view"
-    reward_scale: float | None = None
-    step_cost: float | None = None
     goal: float | None = None
     goal_bonus: float = 0.0
-    horizon: int | None = None
-    misalignment: Mapping[str, float] | None = None
-    view_size: int | None = None
-    view_spacing_mm: float | None = None
     threads: int | None = None
-    task: Task = field(default=None)  # type: ignore[assignment]
-
-    def filled(self) -> Config:
-        """The same with the id's defaults in place of None (but ``steps`` and ``stop``, which the scheme decides)."""
-        task = self.task
-        known = {
-            "reward": task.similarity,
-            "step_cost": task.step_cost,
-            "horizon": task.horizon,
-            "misalignment": dict(task.misalignment),
-            "view_size": task.view_size,
-            "view_spacing_mm": task.view_spacing_mm,
-        }
-        config = replace(self, **{key: value for key, value in known.items() if getattr(self, key) is None})
-        if config.reward_scale is None:
-            name = config.reward if isinstance(config.reward, str) else ""
-            config = replace(config, reward_scale=task.reward_scales.get(name, 1.0))
-        return config
 
 
-def make_config(task_id: str, preset: str | None = None, max_episode_steps: int | None = None, **keywords: Any) -> Config:
+def make_config(
+    task_id: str, preset: str | None = None, max_episode_steps: int | None = None, **keywords: Any
+) -> Config:
     """The checked configuration of an id.
 
     Args:
         task_id: The id.
         preset: A published decision process; keywords that are given win over it.
         max_episode_steps: Gymnasium's word for ``horizon``; the smaller of the two holds.
-        **keywords: Fields of :class:`Config`.
+        **keywords: Fields of :class:`Config`; None is the default.
 
     Raises:
         OptionError: On an unknown keyword or value; the message names the nearest.
+        WithheldError: If something that needs the truth is asked for by name on the test split.
     """
+    task = get_task(task_id)
     known = [f.name for f in fields(Config) if f.name != "task"]
     for name in keywords:
         if name not in known:
-            raise OptionError(f"{task_id} has no keyword {name!r}; {near_miss(name, [*known, 'preset', 'render_mode'])}")
-    chosen = {**(get_preset(preset) if preset is not None else {}), **keywords}
-    if chosen.get("split") == "test" and preset is not None:
-        # On the test split a preset keeps observation, actions and horizon, and pays nothing where that needs the truth.
-        chosen["goal"] = None
-        if "reward" not in keywords and chosen.get("reward") in PRIVILEGED_REWARDS:
-            chosen["reward"] = "none"
-    task = get_task(task_id)
-    config = Config(**chosen, task=task).filled()
-    if config.split == "test" and config.goal is not None:
+            raise OptionError(
+                f"{task_id} has no keyword {name!r}; {near_miss(name, [*known, 'preset', 'render_mode'])}"
+            )
+    given = {name: value for name, value in keywords.items() if value is not None}
+    chosen = _preset_keywords(preset, given) | given
+    if chosen.get("split") == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")
+    config = Config(task=task, **(_task_defaults(task, chosen.get("reward", task.similarity)) | chosen))
     check_option("dtype", config.dtype, DTYPES)
     check_option("reward_region", config.reward_region, REWARD_REGIONS)
-    assert config.horizon is not None
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
     if config.reward_region == "volume" and task.ndim == 2:
         raise OptionError("reward_region='volume' needs a 3-D environment; in 2-D the view is the whole image")
     return replace(config, horizon=int(horizon))
+
+
+def _task_defaults(task: Task, reward: object) -> dict[str, Any]:
+    return {
+        "reward": task.similarity,
+        "reward_scale": task.reward_scales.get(reward, 1.0) if isinstance(reward, str) else 1.0,
+        "step_cost": task.step_cost,
+        "horizon": task.horizon,
+        "misalignment": dict(task.misalignment),
+        "view_size": task.view_size,
+        "view_spacing_mm": task.view_spacing_mm,
+    }
+
+
+def _preset_keywords(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset's keywords; on the test split those that need the truth are left out, and its reward pays nothing."""
+    if preset is None:
+        return {}
+    chosen = get_preset(preset)
+    if given.get("split") == "test":
+        chosen.pop("goal", None)
+        if chosen.get("reward") in PRIVILEGED_REWARDS:
+            chosen["reward"] = "none"
+    return chosen

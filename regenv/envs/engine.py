@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.models import get_model
 from regenv.core.similarity import get_similarity
-from regenv.data.dataset import make_dataset
+from regenv.data.dataset import Dataset, make_dataset
 from regenv.envs.actions import make_actions
 from regenv.envs.canvas import ALL, Canvas
 from regenv.envs.cases import Case, CaseSource, PointErrors, require_privileged
@@ -26,6 +26,21 @@ from regenv.envs.starts import draw_misalignment, half_widths, misaligned
 from regenv.envs.views import make_view
 
 Info = dict[str, Any]
+
+
+def _dataset(config: Config) -> Dataset:
+    """The data set of a configuration, made from its name or taken as it is."""
+    if not isinstance(config.dataset, str):
+        return config.dataset
+    task = config.task
+    return make_dataset(
+        config.dataset,
+        split=config.split,
+        modalities=task.modalities,
+        field_of_view=config.field_of_view,
+        model=task.model,
+        ndim=task.ndim,
+    )
 
 
 class Engine:
@@ -48,17 +63,7 @@ class Engine:
         self.config = config
         self.lanes = lanes
         self.model = get_model(task.model, task.ndim)
-        self.source = CaseSource(
-            make_dataset(
-                config.dataset,
-                split=config.split,
-                modalities=task.modalities,
-                field_of_view=config.field_of_view,
-                model=task.model,
-                ndim=task.ndim,
-            ),
-            self.model,
-        )
+        self.source = CaseSource(_dataset(config), self.model)
         self.withheld = self.source.withheld
         self.view = make_view(
             config.observation, ndim=task.ndim, size=config.view_size, spacing_mm=config.view_spacing_mm
@@ -262,11 +267,13 @@ class Engine:
         self.refresh(slice(lane, lane + 1))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:
-        """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)``: a replay buffer without images."""
+        """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)``."""
         poses = np.asarray(transforms, dtype=np.float64)
         d = self.view.ndim
         if poses.shape != (len(pair_ids), d + 1, d + 1):
-            raise ValueError(f"{len(pair_ids)} pairs need transforms {(len(pair_ids), d + 1, d + 1)}, got {poses.shape}")
+            raise ValueError(
+                f"{len(pair_ids)} pairs need transforms {(len(pair_ids), d + 1, d + 1)}, got {poses.shape}"
+            )
         canvas = Canvas(self.view, len(pair_ids), self.config.threads)
         for lane, pair_id in enumerate(pair_ids):
             canvas.load(lane, self.source.case(self.source.index(pair_id)))

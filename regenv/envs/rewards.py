@@ -1,7 +1,7 @@
 """Rewards: the gain of a potential, less a small cost for every step.
 
-A potential is a number of the current pose, larger is better; the gain part of a reward is its increase, so it telescopes:
-its sum over an episode is the last value less the first.
+A potential is a number of the current pose, larger is better. The gain part of a reward is its increase, so it
+telescopes: its sum over an episode is the last value less the first.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class TruthPotential:
     """Something that only the truth can tell, negated so that larger is better.
 
     Args:
-        name: ``"tre"`` (mm) or ``"parameter_distance"`` (L2 norm of what is left, mm and degrees alike; Liao et al. 2017).
+        name: ``"tre"`` (mm), or ``"parameter_distance"``: the L2 norm of what is left, mm and degrees alike (Liao et
+            al. 2017).
     """
 
     telescopes = True
@@ -176,6 +177,7 @@ class DicePotential:
         case, grid, fixed = engine.case(lane), self._grids[lane], self._fixed[lane]
         assert case.privileged is not None and grid is not None and fixed is not None
         labels = case.privileged.truth.labels_moving
+        assert labels is not None  # load() has seen to it
         moved = label_resample(labels, case.moving_grid, grid, engine.transforms[lane])
         scores = []
         for value in np.intersect1d(np.unique(fixed), np.unique(labels)):
@@ -201,14 +203,21 @@ class LearnedPotential:
     def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         level = engine.canvas.levels[0]
-        values = np.asarray(self._function(level.fixed[lanes], level.moved[lanes], level.valid[lanes]), dtype=np.float64)
+        values = np.asarray(
+            self._function(level.fixed[lanes], level.moved[lanes], level.valid[lanes]), dtype=np.float64
+        )
         if values.shape != level.fixed[lanes].shape[:1] or not np.isfinite(values).all():
             raise ValueError(f"reward {self.name!r} must return one finite number for each lane, got {values!r}")
         return values
 
 
 def make_potential(
-    reward: str | Callable[..., Any], *, lanes: int, volume: tuple[int, float] | None, withheld: bool, threads: int | None
+    reward: str | Callable[..., Any],
+    *,
+    lanes: int,
+    volume: tuple[int, float] | None,
+    withheld: bool,
+    threads: int | None,
 ) -> Potential:
     """The potential of a ``reward`` keyword.
 
@@ -230,7 +239,9 @@ def make_potential(
         return NoPotential()
     if reward in PRIVILEGED_REWARDS:
         if withheld:
-            raise WithheldError(f"reward={reward!r} needs the truth, which the test split withholds; use an image similarity")
+            raise WithheldError(
+                f"reward={reward!r} needs the truth, which the test split withholds; use an image similarity"
+            )
         return DicePotential(lanes) if reward == "dice" else TruthPotential(reward)
     if ":" in reward:
         module, _, name = reward.partition(":")

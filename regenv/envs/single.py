@@ -91,7 +91,7 @@ class RegistrationEnv(gym.Env[Any, Any]):
         return self._engine.expert_action(0)
 
     def get_state(self) -> dict[str, Any]:
-        """The state of the episode, for planning: hand it to :meth:`set_state` of an environment of the same keywords."""
+        """The state of the episode, for planning; :meth:`set_state` takes it back."""
         return {**self._engine.get_state(0), "rng": self.np_random.bit_generator.state}
 
     def set_state(self, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -104,7 +104,7 @@ class RegistrationEnv(gym.Env[Any, Any]):
     def observe(self, pair_id: object | Sequence[object], transform: ArrayLike) -> NDArray:
         """The image observation of a pair at a pose; a list of ids and ``(N, d + 1, d + 1)`` gives ``(N, ...)``."""
         if isinstance(pair_id, list | tuple | np.ndarray):
-            return self._engine.observe(pair_id, transform)
+            return self._engine.observe(list(pair_id), transform)
         return self._engine.observe([pair_id], np.asarray(transform, dtype=np.float64)[None])[0]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         """The transform model."""
         return self._engine.model
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """One generator for each lane."""
         self._seed(None)

@@ -131,7 +131,9 @@ def make_view(name: str, *, ndim: int, size: int, spacing_mm: float) -> View:
     volumetric, difference, zooms = VIEWS[name]
     if ndim == 2:
         if volumetric:
-            raise ValueError(f"observation {name!r} needs a 3-D environment; a 2-D one has 'slices', 'difference', 'zoom'")
+            raise ValueError(
+                f"observation {name!r} needs a 3-D environment; a 2-D one has 'slices', 'difference', 'zoom'"
+            )
         planes = volume_planes((size, size))
     else:
         planes = volume_planes((size,) * 3) if volumetric else orthogonal_planes((size,) * 3)
