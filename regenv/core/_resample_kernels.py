@@ -1,16 +1,18 @@
 """Compiled resampling of stacks of planes, fused with validity and similarity sums.
 
 Coordinates are 64-bit fixed point with 32 fractional bits. Compared with floating point this makes the split into voxel
-and weight two integer instructions, gives every pixel of a row its coordinate without accumulation, and makes the inside
-test exact integer arithmetic, so the range of a row's pixels that lie inside is solved for instead of tested pixel by
-pixel. The start of a row is rounded to 2^-20 voxel: matrices composed in float64 reach a voxel centre only to about 1e-12, and
-after rounding the weight is exactly 0 and the voxel's value comes out bit for bit.
+and weight two integer instructions, gives every pixel of a row its coordinate without accumulation, and makes the
+inside test exact integer arithmetic, so the range of a row's pixels that lie inside is solved for instead of tested
+pixel by pixel. The start of a row is rounded to 2^-20 voxel: matrices composed in float64 reach a voxel centre only
+to about 1e-12, and after rounding the weight is exactly 0 and the voxel's value comes out bit for bit.
 
-Interpolation is strict IEEE (no fast math), so that it gives the same bits however a loop is compiled; only the sums may
-be reassociated.
+Interpolation is strict IEEE (no fast math), so that it gives the same bits however a loop is compiled; only the sums
+may be reassociated.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numba
 import numpy as np
@@ -28,8 +30,7 @@ _FAR = float(1 << 28)  # voxels; a coordinate beyond is as far outside as one ca
 _LONGEST_STEP = float(1 << 14)
 
 
-@intrinsic
-def _load(typingctx, address):  # type: ignore[no-untyped-def]
+def _load_at(typingctx, address):  # type: ignore[no-untyped-def]
     """The float32 at an integer address."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -38,6 +39,9 @@ def _load(typingctx, address):  # type: ignore[no-untyped-def]
         return value
 
     return types.float32(types.int64), codegen
+
+
+_load: Any = intrinsic(_load_at)
 
 
 @numba.njit(cache=True, nogil=True)

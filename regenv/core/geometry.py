@@ -103,7 +103,7 @@ class Grid:
     @property
     def extent(self) -> FloatArray:
         """Millimetres covered along each axis, voxel edges included, ``(d,)``."""
-        return np.asarray(self.size, dtype=np.float64) * np.asarray(self.spacing)
+        return np.asarray(self.size, dtype=np.float64) * np.asarray(self.spacing, dtype=np.float64)
 
     @cached_property
     def frame(self) -> FloatArray:

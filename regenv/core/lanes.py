@@ -1,9 +1,9 @@
 """How work over lanes is spread over threads.
 
-Kernels are serial, release the GIL and work on a range of lanes: ``kernel(start, stop, *args)``. The threads are Python's
-own. numba's parallel loops are not used anywhere: a forked child of a process that has run one dies in its first parallel
-call (GNU OpenMP), and vector environments fork. Each lane is computed by one thread from start to end, so the number
-of threads never changes a value.
+Kernels are serial, release the GIL and work on a range of lanes: ``kernel(start, stop, *args)``. The threads are
+Python's own. numba's parallel loops are not used anywhere: a forked child of a process that has run one dies in its
+first parallel call (GNU OpenMP), and vector environments fork. Each lane is computed by one thread from start to
+end, so the number of threads never changes a value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ _num_threads: int | None = None
 
 
 def get_num_threads() -> int:
-    """Threads used by default: set_num_threads, else ``REGENV_NUM_THREADS``, else the processors this process may use."""
+    """Threads used by default.
+
+    The number given to :func:`set_num_threads`, else ``REGENV_NUM_THREADS``, else the processors this process may use.
+
+    Raises:
+        ValueError: If the environment variable is not a whole number of at least 1.
+    """
     if _num_threads is not None:
         return _num_threads
     text = os.environ.get("REGENV_NUM_THREADS", "")

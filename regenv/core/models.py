@@ -1,14 +1,14 @@
 """Matrix groups as transform models: rigid, similarity, affine, in two and three dimensions.
 
-The state of a model is the homogeneous matrix itself, not a list of angles. A step along degree of freedom ``k`` multiplies it
-by ``exp(s G_k)``, with ``G_k`` scaled so that ``s = 1`` is 1 mm, 1 degree or 1 %.
+The state of a model is the homogeneous matrix itself, not a list of angles. A step along degree of freedom ``k``
+multiplies it by ``exp(s G_k)``, with ``G_k`` scaled so that ``s = 1`` is 1 mm, 1 degree or 1 %.
 """
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +24,8 @@ class MatrixModel:
     """A group of homogeneous matrices with named one-parameter steps.
 
     Degrees of freedom come in the order translations, rotations, log-scales, shears. In 3-D a rotation ``rx`` turns
-    right-handed about the x axis; in 2-D the one rotation is ``rz``, from x to y. A shear ``hxy`` adds to x in proportion to y.
+    right-handed about the x axis; in 2-D the one rotation is ``rz``, from x to y. A shear ``hxy`` adds to x in
+    proportion to y.
 
     Attributes:
         name: ``"rigid"``, ``"similarity"`` or ``"affine"``.
@@ -100,8 +101,8 @@ class MatrixModel:
     def step(self, transforms: ArrayLike, coefficients: ArrayLike, frames: ArrayLike) -> FloatArray:
         """One step on the fixed side: ``T . F exp(sum_k s_k G_k) F^-1``, lane by lane.
 
-        Rotations are re-orthonormalised (rigid, similarity), so any number of steps stays in the group. A lane whose coefficients are
-        all zero keeps its matrix bit for bit.
+        Rotations are re-orthonormalised (rigid, similarity), so any number of steps stays in the group. A lane whose
+        coefficients are all zero keeps its matrix bit for bit.
 
         Args:
             transforms: ``(B, d + 1, d + 1)`` matrices T, from fixed to moving physical points.
@@ -160,7 +161,7 @@ class MatrixModel:
         return m
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_model(name: str, ndim: int) -> MatrixModel:
     """The transform model of that name and dimension, one object for each.
 

@@ -1,17 +1,17 @@
 """Resampling on views, fused with validity and similarity sums, over lanes of ragged volumes.
 
 A *view* is a stack of planes. ``planes`` is ``(S, 3, d)`` float64, rows (origin, row step, column step), in index
-coordinates ``(x, y[, z])`` of the view grid: pixel ``(s, i, j)`` has the index ``origin + i * row_step + j * column_step``.
-A volume is one plane for each z (:func:`volume_planes`), three orthogonal slices are three planes
+coordinates ``(x, y[, z])`` of the view grid: pixel ``(s, i, j)`` has the index ``origin + i * row_step + j *
+column_step``. A volume is one plane for each z (:func:`volume_planes`), three orthogonal slices are three planes
 (:func:`orthogonal_planes`). Planes of one's own for each lane are ``(B, S, 3, d)``.
 
-Interpolation is linear. Inside is ITK's rule, continuous index in ``[-0.5, N - 0.5)`` along each axis, edge values held; outside
-a lane's background is written and ``valid`` is 0. A value sampled at a voxel centre is that voxel's value, bit for bit:
-coordinates at the start of a row are rounded to 2^-20 voxel, far below what is visible (1e-6 of the intensity range),
-which absorbs the rounding of composed matrices.
+Interpolation is linear. Inside is ITK's rule, continuous index in ``[-0.5, N - 0.5)`` along each axis, edge values
+held; outside a lane's background is written and ``valid`` is 0. A value sampled at a voxel centre is that voxel's
+value, bit for bit: coordinates at the start of a row are rounded to 2^-20 voxel, far below what is visible (1e-6 of
+the intensity range), which absorbs the rounding of composed matrices.
 
-Volumes are given by address, so that lanes may hold images of different shapes without a copy. The caller keeps the arrays alive
-and C-contiguous float32.
+Volumes are given by address, so that lanes may hold images of different shapes without a copy. The caller keeps the
+arrays alive and C-contiguous float32.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def volume_planes(size: Sequence[int]) -> FloatArray:
 
 
 def orthogonal_planes(size: Sequence[int], at: ArrayLike | None = None) -> FloatArray:
-    """Three orthogonal slices of a cubic 3-D grid, axial (rows y, columns x), coronal (z, x), sagittal (z, y), ``(3, 3, 3)``.
+    """Three orthogonal slices of a cubic 3-D grid, ``(3, 3, 3)``: axial, coronal, sagittal.
+
+    Rows and columns run along (y, x), (z, x) and (z, y).
 
     Args:
         size: Voxels along ``(x, y, z)``; all three alike, so that the slices stack.
@@ -68,7 +70,9 @@ def orthogonal_planes(size: Sequence[int], at: ArrayLike | None = None) -> Float
 
 
 def array_addresses(arrays: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Addresses ``(B,)`` and shapes ``(B, d)`` of images for the kernels; keep the arrays alive as long as these are used.
+    """Addresses ``(B,)`` and shapes ``(B, d)`` of images for the kernels.
+
+    Keep the arrays alive as long as these are used.
 
     Raises:
         ValueError: If an array is not C-contiguous float32.
@@ -128,7 +132,7 @@ def render_with_sums(
     out_u8: NDArray[np.uint8] | None = None,
     threads: int | None = None,
 ) -> None:
-    """As :func:`render`, and in the same pass the sums of SSD and NCC against a fixed image, and bytes for an observation.
+    """As :func:`render`, and in the same pass the sums of SSD and NCC, and bytes for an observation.
 
     Args:
         addresses: As in :func:`render`, like the next six.
@@ -239,7 +243,8 @@ def resample(
         transform: ``(d + 1, d + 1)`` matrix from the grid's physical points to the image's; default the identity.
 
     Returns:
-        The values, ``grid.shape`` float32, with the image's background outside; and where they lie inside, ``grid.shape`` bool.
+        The values, ``grid.shape`` float32, with the image's background outside; and where they lie inside,
+        ``grid.shape`` bool.
 
     Raises:
         ValueError: If the dimensions disagree.

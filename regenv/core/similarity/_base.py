@@ -19,9 +19,10 @@ FULL_OVERLAP = 0.5
 class Similarity(ABC):
     """A similarity of a fixed and a moved image on a view, lane by lane. Larger is better.
 
-    A metric's value over the pixels both in the mask and valid, S_valid, is not used as it is, since a far pose with a sliver of
-    overlap would beat the truth. With o the valid share of the mask and o' = min(1, o / 0.5), the value is
-    o' S_valid + (1 - o') S_floor. Where S_valid is undefined (no overlap, a constant image) the value is S_floor; never NaN.
+    A metric's value over the pixels both in the mask and valid, S_valid, is not used as it is, since a far pose with
+    a sliver of overlap would beat the truth. With o the valid share of the mask and o' = min(1, o / 0.5), the value is
+    o' S_valid + (1 - o') S_floor. Where S_valid is undefined (no overlap, a constant image) the value is S_floor;
+    never NaN.
 
     Intensities are expected in [0, 1], windowed once per case. No lane's value depends on another lane.
 
@@ -37,7 +38,9 @@ class Similarity(ABC):
     floor: ClassVar[float | None] = 0.0
     has_sums: ClassVar[bool] = False
 
-    def prepare(self, fixed: NDArray[np.float32], mask: NDArray[np.uint8], volumetric: bool = False) -> NDArray[np.generic]:
+    def prepare(
+        self, fixed: NDArray[np.float32], mask: NDArray[np.uint8], volumetric: bool = False
+    ) -> NDArray[np.generic]:
         """What can be computed once per case from the fixed image.
 
         Args:
@@ -46,7 +49,8 @@ class Similarity(ABC):
             volumetric: Whether the S planes are the z planes of a volume.
 
         Returns:
-            An array whose first axis is the lane, so that one lane's state can be replaced; ``(B, 0)`` where there is none.
+            An array whose first axis is the lane, so that one lane's state can be replaced; ``(B, 0)`` where there
+            is none.
         """
         return np.empty((len(fixed), 0))
 
@@ -67,7 +71,8 @@ class Similarity(ABC):
             moved: ``(B, S, H, W)`` float32, the moving image on the same planes.
             mask: ``(B, S, H, W)`` uint8, not 0 where a pixel counts.
             valid: ``(B, S, H, W)`` uint8, not 0 where moved is inside the moving image.
-            volumetric: True where the S planes are a volume and neighbourhoods are 3-D; False where each is an image of its own.
+            volumetric: True where the S planes are a volume and neighbourhoods are 3-D; False where each is an image
+                of its own.
             state: Of :meth:`prepare` for the same fixed images; made here where it is not given.
             threads: Threads over lanes, default :func:`regenv.core.lanes.get_num_threads`.
 
@@ -85,12 +90,12 @@ class Similarity(ABC):
         from regenv.core.similarity._kernels import count_lanes
 
         lanes = len(fixed)
-        arrays = tuple(np.ascontiguousarray(a, t) for a, t in ((fixed, np.float32), (moved, np.float32)))
-        flags = tuple(np.ascontiguousarray(a, np.uint8) for a in (mask, valid))
+        fixed, moved = np.ascontiguousarray(fixed, np.float32), np.ascontiguousarray(moved, np.float32)
+        mask, valid = np.ascontiguousarray(mask, np.uint8), np.ascontiguousarray(valid, np.uint8)
         counts = np.zeros((lanes, 2))
-        run_lanes(count_lanes, lanes, *flags, counts, threads=threads)
+        run_lanes(count_lanes, lanes, mask, valid, counts, threads=threads)
         values = np.full(lanes, np.nan)
-        self._values(*arrays, *flags, volumetric, state, threads, values)
+        self._values(fixed, moved, mask, valid, volumetric, state, threads, values)
         return with_overlap(values, counts[:, 1], counts[:, 0], self.floors(state, lanes))
 
     def from_sums(self, sums: FloatArray, state: NDArray[np.generic] | None = None) -> FloatArray:

@@ -1,7 +1,7 @@
 """The joint histogram of mutual information, compiled, and its entropies.
 
-As in Mattes et al.: the fixed image falls into the nearest bin, the moving image is spread over four bins by a cubic B-spline
-Parzen window, so that the histogram, and with it the reward of a small step, changes smoothly with the pose.
+As in Mattes et al.: the fixed image falls into the nearest bin, the moving image is spread over four bins by a cubic
+B-spline Parzen window, so that the histogram, and with it the reward of a small step, changes smoothly with the pose.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class HistogramSimilarity(Similarity):
         run_lanes(joint_histograms, lanes, *arrays, histograms, threads=threads)
         run_lanes(_entropies, lanes, histograms, entropies, threads=threads)
         fixed, moving, joint = entropies.T
-        # A constant moving image still has the entropy of its window; constant is judged on the mean and spread of bins.
+        # A constant moving image still has the entropy of its window, so it is told by the spread of its bins.
         weights = histograms.sum(axis=1)
         total = np.maximum(weights.sum(axis=1), 1e-300)
         index = np.arange(self.bins)

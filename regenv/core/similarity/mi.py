@@ -15,8 +15,9 @@ from regenv.core.similarity._histogram import HistogramSimilarity
 class MI(HistogramSimilarity):
     """Mutual information H(F) + H(M) - H(F, M) in nats, for images of any two modalities.
 
-    Mask: the pixels in the fixed mask and inside the moving image, in one histogram over all planes. Range [0, log bins], larger is
-    better. Unrelated images: 0 (a finite sample gives a little more). Undefined where either image is constant.
+    Mask: the pixels in the fixed mask and inside the moving image, in one histogram over all planes. Range [0, log
+    bins], larger is better. Unrelated images: 0 (a finite sample gives a little more). Undefined where either image
+    is constant.
 
     Attributes:
         bins: Bins of either image over intensities [0, 1]; default 32.

@@ -16,8 +16,9 @@ _CONSTANT = 1e-12  # variance, of intensities in [0, 1], below which an image co
 class NCC(SumsSimilarity):
     """Pearson's correlation of the intensities, for images of the same or nearly the same modality (CT, CBCT).
 
-    Mask: the pixels in the fixed mask and inside the moving image, taken together over all planes. Range [-1, 1], larger is
-    better, 1 for intensities related by an increasing line. Unrelated images: 0. Undefined where either image is constant.
+    Mask: the pixels in the fixed mask and inside the moving image, taken together over all planes. Range [-1, 1],
+    larger is better, 1 for intensities related by an increasing line. Unrelated images: 0. Undefined where either
+    image is constant.
 
     Source: L. G. Brown, A survey of image registration techniques, ACM Computing Surveys 24 (1992).
     """
