@@ -1,0 +1,247 @@
+"""The page of an environment as Markdown: what ``regenv info ID`` prints and what the site shows.
+
+Every page has the same sections, filled from the id's row of the table, the action scheme, the view and the docstring
+of :class:`regenv.envs.config.Config`; nothing on it is written twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from regenv.core.models import MatrixModel, get_model
+from regenv.envs.actions import ActionScheme, make_actions
+from regenv.envs.config import Config, make_config
+from regenv.envs.presets import PRESETS
+from regenv.envs.views import View, make_view
+from regenv.envs.windows import FIXED_WINDOWS
+from regenv.registration import TASKS, Task, get_task
+
+SECTIONS = (
+    *("Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode End", "Arguments"),
+    "Version History",
+)
+_KINDS = {"t": "translation along {}", "r": "rotation about {}", "s": "log-scale along {}", "h": "shear of {}"}
+_UNITS = {"mm": "mm", "deg": "degrees", "%": "%"}
+_TEST_SPLIT = "On the test split nothing of the truth is there."
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the sections are written from."""
+
+    task: Task
+    config: Config
+    model: MatrixModel
+    view: View
+    actions: ActionScheme
+
+
+def environment_page(env_id: str) -> str:
+    """The page of one id.
+
+    Args:
+        env_id: Such as ``"CTCBCT-Rigid-v0"``.
+
+    Returns:
+        Markdown with the sections :data:`SECTIONS`.
+
+    Raises:
+        ValueError: If there is no such id; the message names the nearest.
+    """
+    parts = _parts(env_id)
+    texts = (
+        *(_description(parts), _action_space(parts), _observation_space(parts), _rewards(parts)),
+        *(_starting_state(parts), _episode_end(parts), _arguments(parts), _version_history(parts)),
+    )
+    head = [f"# {env_id}", f"{parts.task.title}.", _summary(parts)]
+    body = [f"## {title}\n\n{text}" for title, text in zip(SECTIONS, texts, strict=True)]
+    return "\n\n".join([*head, *body]) + "\n"
+
+
+def environment_table() -> str:
+    """All ids as one Markdown table: moving and fixed modality, model, actions, observation, horizon."""
+    rows = [
+        "| id | moving to fixed | transform | actions | observation | horizon |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for env_id in TASKS:
+        p = _parts(env_id)
+        fixed, moving = p.task.modalities
+        model = f"{p.model.name}, {p.model.n_parameters} degrees of freedom"
+        rows.append(
+            f"| `{env_id}` | {moving.upper()} to {fixed.upper()} | {model} | `{p.actions.space}` "
+            f"| `{_box(p)}` | {p.config.horizon} |"
+        )
+    return "\n".join(rows)
+
+
+def _parts(env_id: str) -> _Parts:
+    task = get_task(env_id)
+    config = make_config(env_id)
+    model = get_model(task.model, task.ndim)
+    assert config.view_size is not None and config.view_spacing_mm is not None
+    view = make_view(config.observation, ndim=task.ndim, size=config.view_size, spacing_mm=config.view_spacing_mm)
+    actions = make_actions(config.actions, model, steps=config.steps, default_steps=task.steps, stop=config.stop)
+    return _Parts(task, config, model, view, actions)
+
+
+def _box(p: _Parts) -> str:
+    return f"Box(0, 255, {p.view.shape}, uint8)"
+
+
+def _summary(p: _Parts) -> str:
+    return (
+        "| | |\n| --- | --- |\n"
+        f"| Action space | `{p.actions.space}` |\n"
+        f"| Observation space | `{_box(p)}` |\n"
+        f'| Make | `gym.make("{p.task.id}")` after `import regenv`, or `gym.make("regenv:{p.task.id}")` |\n'
+        f'| Many at once | `gym.make_vec("{p.task.id}", num_envs=64)` |'
+    )
+
+
+def _description(p: _Parts) -> str:
+    fixed, moving = p.task.modalities
+    return (
+        f"{_one_line(p.task.description)}\n\n"
+        f"The fixed image is {fixed.upper()}, the moving one {moving.upper()}. The state is a transform T from fixed "
+        f"to moving physical points (mm, LPS), here {p.model.name} with {p.model.n_parameters} degrees of freedom. The "
+        "agent changes T step by step; the moved image is always resampled from the original moving image through T."
+    )
+
+
+def _action_space(p: _Parts) -> str:
+    lines = [
+        f"`{p.actions.space}`: one step along one degree of freedom"
+        + (", or STOP, which is the last. " if p.config.stop is not False else ". ")
+        + "A step multiplies T on its fixed side, `T <- T exp(s G)`, about the centre of the view and along its axes, "
+        "so an action looks the same in the view whatever T already is. A step that would carry the centre out of the "
+        "view by more than half its width changes nothing.",
+        "",
+        "| degree of freedom | unit | actions |",
+        "| --- | --- | --- |",
+    ]
+    sizes = [f"{sign}{size:g}" for size in p.task.steps for sign in "+-"]
+    for k, (name, unit) in enumerate(zip(p.model.names, p.model.units, strict=True)):
+        first = k * len(sizes)
+        numbered = ", ".join(f"{first + i}: {size}" for i, size in enumerate(sizes))
+        lines.append(f"| `{name}`, {_freedom(name)} | {_UNITS[unit]} | {numbered} |")
+    lines.append(f"| STOP | | {len(sizes) * p.model.n_parameters} |")
+    lines += [
+        "",
+        'With `actions="unit"` there is one size of step; with `"multidiscrete"` every degree of freedom steps at once '
+        'and all zero is STOP; `"continuous"` is a Box in [-1, 1] of the coarse step.',
+    ]
+    return "\n".join(lines)
+
+
+def _freedom(name: str) -> str:
+    kind, axes = name[0], name[1:]
+    if kind == "h":
+        return f"shear of {axes[0]} along {axes[1]}"
+    return _KINDS[kind].format(axes or "all axes")
+
+
+def _observation_space(p: _Parts) -> str:
+    size, spacing = p.config.view_size, p.config.view_spacing_mm
+    shared = sorted({FIXED_WINDOWS[m] for m in p.task.modalities if m in FIXED_WINDOWS})
+    window = (
+        f"Intensities are windowed from {shared[0][0]:g} to {shared[0][1]:g} HU, constant in the episode."
+        if len(shared) == 1
+        else "Intensities are windowed by modality, constant in the episode."
+    )
+    half = p.view.shape[0] // 2
+    channels = (
+        f"Channels 0 to {half - 1} are the axial, coronal and sagittal slice through the middle of the fixed image, "
+        f"channels {half} to {2 * half - 1} the same slices of the moved image."
+        if p.task.ndim == 3
+        else "Channel 0 is the fixed image, channel 1 the moved one."
+    )
+    return (
+        f"`{_box(p)}`, channels first. {channels} The view grid has {size} voxels of {spacing:g} mm to a side, along "
+        f"the fixed image's axes and about its centre. {window}\n\n"
+        'Others by keyword: `observation="volume"`, `"difference"`, `"volume_difference"`, `"zoom"`, `"volume_zoom"`; '
+        '`dtype="float32"`; `parameters=True` adds the pose since the start as a Dict.\n\n'
+        "`info` holds `transform` and `start` (float64 matrices), `similarity`, `pair_id`, and on the train and "
+        f"validation split `tre` (mm) and `is_success` (TRE under {p.task.success_mm:g} mm). {_TEST_SPLIT}"
+    )
+
+
+def _rewards(p: _Parts) -> str:
+    return (
+        f"`{p.config.reward_scale:g} x (gain in {p.config.reward} of the step) - {p.config.step_cost:g}`, the cost "
+        "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask, and falls "
+        "to its value for unrelated images as the overlap falls under one half. The gain telescopes: its sum over an "
+        "episode is the last similarity less the first.\n\n"
+        "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
+        'privileged `"tre"`, `"parameter_distance"` and `"dice"`; `reward_region="volume"` takes the whole view volume.'
+    )
+
+
+def _starting_state(p: _Parts) -> str:
+    assert p.config.misalignment is not None
+    widths = ", ".join(f"{width:g} {_UNITS[unit]}" for unit, width in p.config.misalignment.items())
+    return (
+        "A pair of the split, and the true transform composed with a misalignment drawn uniformly, of at most "
+        f"{widths} in each degree of freedom. The moving image has a random physical frame, so the identity says "
+        "nothing. "
+        '`reset(options={"pair": id, "start": matrix})` pins either.'
+    )
+
+
+def _episode_end(p: _Parts) -> str:
+    text = f"`terminated` on STOP; `truncated` after {p.config.horizon} steps."
+    return f"{text}\n\n{_one_line(p.task.oracle)}" if p.task.oracle else text
+
+
+def _arguments(p: _Parts) -> str:
+    lines = ["| keyword | default | meaning |", "| --- | --- | --- |"]
+    for name, meaning in attributes_of(Config).items():
+        if name != "task":
+            default = _default(getattr(p.config, name), name, p)
+            meaning = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", meaning.replace("``", "`"))
+            lines.append(f"| `{name}` | `{default}` | {meaning} |")
+    presets = ", ".join(f'`"{name}"`' for name in PRESETS)
+    lines.append(f"| `preset` | `None` | A published decision process: {presets}; keywords given beside it win. |")
+    lines.append('| `render_mode` | `None` | `"rgb_array"` or `"ansi"`. |')
+    return "\n".join(lines)
+
+
+def _default(value: Any, name: str, p: _Parts) -> str:
+    if name == "steps":
+        return repr(p.task.steps)
+    if name == "stop":
+        return repr(True)
+    return repr(value).replace("|", "\\|")
+
+
+def _version_history(p: _Parts) -> str:
+    return "\n".join(f"- {_one_line(line)}" for line in p.task.history)
+
+
+def attributes_of(cls: type) -> dict[str, str]:
+    """What the ``Attributes`` section of a Google-style docstring says, by name, each on one line.
+
+    Args:
+        cls: A documented class.
+
+    Returns:
+        Descriptions in the order of the docstring; empty where there is no such section.
+    """
+    section = re.search(r"^Attributes:\n((?:[ \t]+.*\n?|\n)*)", inspect.getdoc(cls) or "", re.MULTILINE)
+    found: dict[str, str] = {}
+    name = ""
+    for line in section[1].splitlines() if section else []:
+        entry = re.match(r"^ {4}(\w+)(?: \([^)]*\))?: (.*)$", line)
+        if entry:
+            name = entry[1]
+            found[name] = entry[2]
+        elif line.strip() and name:
+            found[name] += " " + line.strip()
+    return found
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,76 @@
+"""Pages of environments: the fixed sections, in order, with what the environment really has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+import pytest
+
+from regenv.envs.config import Config
+from regenv.envs.presets import PRESETS
+from regenv.pages import SECTIONS, attributes_of, environment_page, environment_table
+from regenv.registration import TASKS
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_page_has_the_fixed_sections_in_order(env_id):
+    page = environment_page(env_id)
+    assert page.startswith(f"# {env_id}\n")
+    assert tuple(re.findall(r"^## (.+)$", page, re.MULTILINE)) == SECTIONS
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_every_keyword_is_on_the_page_and_explained(env_id):
+    page = environment_page(env_id)
+    for field in fields(Config):
+        if field.name != "task":
+            assert f"| `{field.name}` | `" in page
+    for preset in PRESETS:
+        assert f'"{preset}"' in page
+    assert ":class:" not in page
+
+
+def test_actions_are_numbered_as_the_scheme_numbers_them():
+    page = environment_page("CTCBCT-Rigid-v0")
+    assert "| `tx`, translation along x | mm | 0: +4, 1: -4, 2: +0.5, 3: -0.5 |" in page
+    assert "| `rz`, rotation about z | degrees | 20: +4, 21: -4, 22: +0.5, 23: -0.5 |" in page
+    assert "| STOP | | 24 |" in page
+
+
+def test_page_states_the_horizon_and_the_reward_of_its_id():
+    for env_id, task in TASKS.items():
+        page = environment_page(env_id)
+        assert f"`truncated` after {task.horizon} steps" in page
+        assert f"x (gain in {task.similarity} of the step) - {task.step_cost:g}`" in page
+
+
+def test_unknown_id_names_the_near_miss():
+    with pytest.raises(ValueError, match=r"CTCBCT-Rigid-v9.*did you mean 'CTCBCT-Rigid-v0'"):
+        environment_page("CTCBCT-Rigid-v9")
+
+
+def test_table_has_a_row_for_each_id():
+    rows = environment_table().splitlines()
+    assert len(rows) == 2 + len(TASKS)
+    assert rows[2].startswith("| `CTCBCT-Rigid-v0` | CT to CBCT | rigid, 6 degrees of freedom | `Discrete(25)`")
+
+
+def test_attributes_are_read_from_a_docstring():
+    @dataclass
+    class Example:
+        """Something.
+
+        Attributes:
+            first: One, that goes on
+                in the next line.
+            second (int): Two.
+
+        Raises:
+            ValueError: Never.
+        """
+
+        first: int
+
+    assert attributes_of(Example) == {"first": "One, that goes on in the next line.", "second": "Two."}
+    assert attributes_of(int) == {}
