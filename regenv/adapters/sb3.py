@@ -59,7 +59,7 @@ def make_vec_env(
     return venv
 
 
-class RegistrationVecEnv(_vec_env.VecEnv):  # type: ignore[name-defined]
+class RegistrationVecEnv(_vec_env.VecEnv):
     """A :class:`~regenv.envs.vector.RegistrationVectorEnv` with the interface of SB3's vector environments.
 
     Args:
