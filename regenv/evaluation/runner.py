@@ -1,0 +1,327 @@
+"""Runs an agent on a track and writes its leaderboard row.
+
+The environment is on the test split, where nothing of the truth can be reached; the truth is in the track's numbers,
+which only the runner holds. Every finished case is on disk before the next begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regenv.core.geometry import FloatArray
+from regenv.data.cache import progress
+from regenv.evaluation.agents import (
+    AgentError,
+    answers_at_once,
+    code_digest,
+    describe,
+    environment_keywords,
+    load_agent,
+)
+from regenv.evaluation.cases import generator_of, track_dataset
+from regenv.evaluation.episodes import Episode, PartialRun, RunError
+from regenv.evaluation.score import case_score
+from regenv.evaluation.submission import Submission, read_submission, software_versions
+from regenv.evaluation.track import Track, TrackCase
+
+
+def metrics_of(case: TrackCase, transform: FloatArray) -> dict[str, float]:
+    """The metrics of a final transform ``(d + 1, d + 1)``: ``tre_start``, ``tre``, ``score``, ``landmark_tre``."""
+    tre = case.tre(transform)
+    metrics = {"tre_start": case.tre_start, "tre": tre, "score": float(case_score(case.tre_start, tre))}
+    landmark_tre = case.landmark_tre(transform)
+    if landmark_tre is not None:
+        metrics["landmark_tre"] = landmark_tre
+    return metrics
+
+
+class CaseRunner:
+    """One agent, made once, and what it runs on.
+
+    Args:
+        track: A bound track.
+        spec: The agent's name.
+        seed: The agent's seed.
+
+    Raises:
+        AgentError: If the agent asks for what belongs to the track, or for more steps than it allows.
+        RunError: If the data set's generator is not the one that the track was frozen with.
+    """
+
+    def __init__(self, track: Track, spec: str, seed: int) -> None:
+        self.track = track
+        self.spec = spec
+        self.seed = seed
+        self.agent = load_agent(spec, seed)
+        self.at_once = answers_at_once(self.agent)
+        self.keywords = environment_keywords(self.agent)
+        self.method = describe(self.agent, spec)
+        if self.method.uses_truth and self.method.family != "reference":
+            raise AgentError(f"{spec} uses the truth, so its family must be 'reference', not {self.method.family!r}")
+        self._dataset = track_dataset(track)
+        generator = generator_of(self._dataset)
+        if generator != track.generator:
+            raise RunError(
+                f"track {track.name} was frozen with {track.generator!r}, this regenv makes {generator!r}: its numbers "
+                "belong to other images. Use the track that comes with this version"
+            )
+        self._env: Any = None
+
+    def environment(self) -> Any:
+        """The environment on the track's pairs, made on first use."""
+        if self._env is None:
+            import gymnasium as gym
+
+            import regenv  # noqa: F401  (registers the environments)
+
+            keywords = {**self.keywords, "split": self.track.split, "dataset": self.track.dataset}
+            self._env = gym.make(self.track.env_id, field_of_view=self.track.field_of_view, **keywords)
+            horizon = self._env.unwrapped.config.horizon
+            if horizon > self.track.max_steps:
+                raise AgentError(
+                    f"{self.spec} asks for a horizon of {horizon}; the track allows {self.track.max_steps}"
+                )
+            if self._env.unwrapped.reward.uses_truth:
+                raise AgentError(f"{self.spec} asks for a reward that uses the truth")
+        return self._env
+
+    def run(self, case: TrackCase) -> Episode:
+        """Registers one case.
+
+        Raises:
+            RunError: If the agent fails, or answers something that is no transform; the message names the case.
+        """
+        seed_of_case = int(np.random.SeedSequence([self.seed, int(case.id)]).generate_state(1)[0])
+        if callable(getattr(self.agent, "seed", None)):
+            self.agent.seed(seed_of_case)  # so that a run that was stopped and goes on draws the same
+        with contextlib.suppress(AttributeError):  # some count for themselves
+            self.agent.evaluations = 0
+        try:
+            actions, transform, seconds = self._at_once(case) if self.at_once else self._act(case, seed_of_case)
+        except (KeyboardInterrupt, RunError, AgentError):
+            raise
+        except Exception as error:
+            raise RunError(f"{self.spec} failed on case {case.id}: {type(error).__name__}: {error}") from error
+        if not np.all(np.isfinite(transform)):
+            raise RunError(f"{self.spec} gave a transform with numbers that are not finite on case {case.id}")
+        steps = 0 if actions is None else len(actions)
+        evaluations = int(getattr(self.agent, "evaluations", 0) or 0) or steps
+        if evaluations > self.track.max_evaluations:
+            raise RunError(
+                f"{self.spec} took {evaluations} evaluations on case {case.id}; the track allows "
+                f"{self.track.max_evaluations}"
+            )
+        return Episode(
+            case=case.id,
+            seed=self.seed,
+            actions=actions,
+            transform=transform.tolist(),
+            steps=steps,
+            evaluations=evaluations,
+            seconds=round(seconds, 6),
+            metrics=metrics_of(case, transform),
+        )
+
+    def _act(self, case: TrackCase, seed: int) -> tuple[list[Any], FloatArray, float]:
+        env = self.environment()
+        if callable(getattr(self.agent, "attach", None)):
+            self.agent.attach(env)
+        observation, info = env.reset(seed=seed, options={"pair": case.pair, "start": case.start})
+        self._same_images(case, env)
+        if self.method.uses_truth:
+            info = {**info, "truth": case.truth.copy(), "frame": case.frame.copy(), "points": case.points[0].copy()}
+        actions: list[Any] = []
+        over = False
+        began = time.perf_counter()
+        self.agent.reset(observation, info)
+        while not over:
+            action = self.agent.act(observation)
+            observation, _, terminated, truncated, info = env.step(action)
+            actions.append(np.asarray(action).tolist())
+            over = terminated or truncated
+        return actions, np.asarray(info["transform"], dtype=np.float64), time.perf_counter() - began
+
+    def _at_once(self, case: TrackCase) -> tuple[None, FloatArray, float]:
+        import SimpleITK as sitk  # noqa: N813
+
+        from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
+
+        pair = self._dataset.load(int(case.pair))
+        _check_geometry(case, pair.fixed.grid.frame, pair.moving.grid.centre)
+        fixed, moving, initial = image_to_sitk(pair.fixed), image_to_sitk(pair.moving), matrix_to_sitk(case.start)
+        if self.method.uses_truth:
+            self.agent.truth = case.truth.copy()
+        began = time.perf_counter()
+        answer = self.agent.register(fixed, moving, initial)
+        seconds = time.perf_counter() - began
+        if not isinstance(answer, sitk.Transform):
+            raise TypeError(
+                f"register must return a SimpleITK transform from fixed to moving, got {type(answer).__name__}"
+            )
+        return None, matrix_from_sitk(answer), seconds
+
+    def _same_images(self, case: TrackCase, env: Any) -> None:
+        at_hand = env.unwrapped._engine.case(0)
+        _check_geometry(case, at_hand.fixed_grid.frame, at_hand.moving_grid.centre)
+
+
+def _check_geometry(case: TrackCase, frame: FloatArray, moving_centre: FloatArray) -> None:
+    """Raises where the pair at hand does not lie where the track's pair lay."""
+    if not (np.allclose(frame, case.frame, atol=1e-4) and np.allclose(moving_centre, case.moving_centre, atol=1e-4)):
+        raise RunError(
+            f"pair {case.pair} does not lie where it lay when case {case.id} was frozen: the data set or its generator "
+            "has changed. Clear the cache (regenv doctor names it), or use the track that belongs to this version"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finished row.
+
+    Attributes:
+        folder: Where it lies.
+        submission: Its header.
+        episodes: Its cases, in the track's order.
+        kept: Whether it was finished before and is taken over unchanged.
+    """
+
+    folder: Path
+    submission: Submission
+    episodes: tuple[Episode, ...]
+    kept: bool = False
+
+
+def run(
+    track: Track,
+    agent: str,
+    *,
+    seeds: Sequence[int] = (0,),
+    out: Path | str = "submissions",
+    cases: int | None = None,
+    workers: int = 1,
+    name: str | None = None,
+    again: bool = False,
+    on_case: Callable[[Episode], None] | None = None,
+) -> Row:
+    """Runs an agent on a track and writes ``OUT/<track>/<row>/``.
+
+    A run that was stopped goes on where it was; a finished row of the same agent, track, seeds and cases is taken over.
+
+    Args:
+        track: A bound track (:func:`regenv.evaluation.track.bind`).
+        agent: ``"package.module:factory"`` or ``"policy.onnx"``.
+        seeds: The agent's (training) seeds; each runs all cases.
+        out: Folder of submissions.
+        cases: Only the first so many cases; such a row is a trial and never complete.
+        workers: Processes.
+        name: The row's name; default is what the agent calls itself.
+        again: Run although there is a finished row.
+        on_case: Called with each case that finishes.
+
+    Raises:
+        AgentError: If the agent cannot be used on the track.
+        RunError: If it fails on a case; what was finished is kept.
+    """
+    if track.is_template:
+        raise RunError(f"track {track.name} has no cases yet: bind it to a folder of pairs first (--data PATH)")
+    first = CaseRunner(track, agent, seeds[0])
+    method = first.method if name is None else replace(first.method, name=name)
+    folder = Path(out) / track.name / method.name
+    chosen = track.cases[:cases] if cases is not None else track.cases
+    submission = Submission(
+        row=method.name,
+        track=track.name,
+        track_digest=track.digest,
+        cases=len(chosen),
+        agent=Path(agent).name if agent.endswith(".onnx") else agent,
+        agent_digest=code_digest(agent),
+        method=method,
+        seeds=tuple(seeds),
+        env_kwargs=first.keywords,
+        versions=software_versions(track),
+    )
+    if not again:
+        finished = _finished(folder, submission)
+        if finished is not None:
+            return Row(folder, finished[0], finished[1], kept=True)
+    save_bound_track(track, Path(out))
+    partial = PartialRun(folder, submission.identity())
+    done = {episode.key for episode in partial.episodes}
+    todo = [(seed, case) for seed in seeds for case in chosen if (case.id, seed) not in done]
+    with progress(f"{method.name} on {track.name}", len(todo)) as advance:
+        for episode in _episodes(track, agent, todo, workers, first):
+            partial.append(episode)
+            advance()
+            if on_case is not None:
+                on_case(episode)
+    order = {(case.id, seed): n for n, (seed, case) in enumerate((s, c) for s in seeds for c in chosen)}
+    episodes = tuple(sorted((e for e in partial.episodes if e.key in order), key=lambda e: order[e.key]))
+    try:
+        submission.write(folder, episodes)
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror}; all cases are kept in {partial.path}") from error
+    partial.close()
+    return Row(folder, submission, episodes)
+
+
+def save_bound_track(track: Track, out: Path) -> None:
+    """Keeps the numbers of a track of the user's own pairs beside its rows, which are verified against them."""
+    if track.dataset.startswith("folder:"):
+        track.save(out / track.name)
+
+
+def _finished(folder: Path, wanted: Submission) -> tuple[Submission, tuple[Episode, ...]] | None:
+    """The row in the folder, if it is what would be run."""
+    if (folder / "episodes.partial.jsonl").exists():
+        return None
+    try:
+        submission, episodes = read_submission(folder)
+    except (OSError, ValueError):
+        return None
+    same = submission.identity() == wanted.identity() and submission.cases == wanted.cases
+    return (submission, episodes) if same and submission.seeds == wanted.seeds else None
+
+
+def _episodes(
+    track: Track, spec: str, todo: Sequence[tuple[int, TrackCase]], workers: int, first: CaseRunner
+) -> Iterator[Episode]:
+    """Runs the cases, here or in worker processes, and yields each as it finishes."""
+    if workers <= 1:
+        runner = first
+        for seed, case in todo:
+            if runner.seed != seed:
+                runner = CaseRunner(track, spec, seed)
+            yield runner.run(case)
+        return
+    # Spawned, not forked: a child must not inherit the parent's threads, and each makes its own agent.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (track, spec)) as pool:
+        futures = [pool.submit(_work, seed, case) for seed, case in todo]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(track: Track, spec: str) -> None:
+    _worker.update(track=track, spec=spec, runners={})
+
+
+def _work(seed: int, case: TrackCase) -> Episode:
+    runners = _worker["runners"]
+    if seed not in runners:
+        runners[seed] = CaseRunner(_worker["track"], _worker["spec"], seed)
+    return runners[seed].run(case)

@@ -1,0 +1,324 @@
+"""Verifies a row: its schema, its digests, its actions by replay, and every metric by computing it again.
+
+Needs no image: a track is numbers. Each failure has a kind, so that tests and servers can tell them apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regenv.core.geometry import transform_points
+from regenv.core.models import get_model
+from regenv.evaluation.agents import ENV_KEYWORDS
+from regenv.evaluation.episodes import EPISODES, Episode
+from regenv.evaluation.runner import metrics_of
+from regenv.evaluation.submission import HEADER, Submission, read_episodes, read_header
+from regenv.evaluation.track import Track, TrackCase, TrackError, find_track, read_track, track_names
+from regenv.leaderboard.replay import Process, replay_episodes
+from regenv.registration import get_task
+
+KINDS = {
+    "missing-file": "a file of the row is not there",
+    "unexpected-file": "the folder holds something else than the row's two files",
+    "schema": "a file has not the form of a submission",
+    "row-name": "the folder is not named for the row",
+    "unknown-track": "there is no such track",
+    "track-digest": "the row was run on other numbers than the track's",
+    "score-version": "the row was scored by another version",
+    "env-kwargs": "a keyword of the environment is not allowed or not known",
+    "missing-case": "a case of the track was left out",
+    "duplicate-case": "a case is there twice",
+    "unknown-case": "a case is not of the track, or a seed not of the row",
+    "transform": "a transform is not finite or not of the model",
+    "action": "an action is not of the action space",
+    "after-stop": "actions follow a STOP",
+    "unfinished": "an episode breaks off before its end",
+    "too-many-steps": "more steps than the track or the row's horizon allows",
+    "too-many-evaluations": "more evaluations than the track allows",
+    "replay": "the actions do not lead to the transform",
+    "metrics": "a metric is not what the transform gives",
+}
+LEVELS = {
+    "claimed": "complete in form; the track's numbers are not at hand, so nothing was recomputed",
+    "recomputed": "answers at once: every metric was recomputed from the transforms, which cannot be replayed",
+    "replayed": "the actions lead to the same transforms, and every metric was recomputed from them",
+    "reproduced": "run again by others on fresh cases",
+}
+REPLAY_TOLERANCE_MM = 1e-3
+METRIC_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: A key of :data:`KINDS`.
+        message: The value and what it should be.
+        case: Where, or None for the whole row.
+    """
+
+    kind: str
+    message: str
+    case: str | None = None
+
+    def __str__(self) -> str:
+        where = f" case {self.case}:" if self.case is not None else ""
+        return f"[{self.kind}]{where} {self.message}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found of a row.
+
+    Attributes:
+        folder: Its folder.
+        level: A key of :data:`LEVELS`, or None where anything failed.
+        failures: What is wrong.
+        submission: Its header, where it can be read.
+        track: Its track, where it is at hand.
+        episodes: Its cases in the track's order, with recomputed metrics and transforms; none where anything failed.
+    """
+
+    folder: Path
+    level: str | None
+    failures: tuple[Failure, ...]
+    submission: Submission | None = None
+    track: Track | None = None
+    episodes: tuple[Episode, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.failures
+
+
+class _RefusedError(Exception):
+    """Ends the verification early: what follows cannot be checked."""
+
+    def __init__(self, *failures: Failure) -> None:
+        super().__init__()
+        self.failures = failures
+
+
+def verify(folder: Path | str, *, trial: bool = False) -> Verification:
+    """Verifies the row in a folder.
+
+    Args:
+        folder: Holds ``submission.toml`` and ``episodes.jsonl.gz``.
+        trial: Accept a row of only the first cases of a track, as trials and the demo write them.
+    """
+    folder = Path(folder)
+    submission: Submission | None = None
+    track: Track | None = None
+    try:
+        _check_files(folder)
+        submission, episodes = _read(folder)
+        track = _track_of(folder, submission)
+        if track is None:
+            return Verification(folder, "claimed", (), submission)
+        process = _check_header(submission, track)
+        _check_coverage(submission, track, episodes, trial)
+        recomputed, failures = _check_episodes(process, submission, track, episodes)
+    except _RefusedError as refused:
+        return Verification(folder, None, refused.failures, submission, track)
+    if failures:
+        return Verification(folder, None, tuple(failures), submission, track)
+    level = "recomputed" if episodes[0].actions is None else "replayed"
+    return Verification(folder, level, (), submission, track, recomputed)
+
+
+def find_rows(folder: Path | str) -> list[Path]:
+    """Folders of rows in a folder: itself, or those in it, at any depth."""
+    return sorted(path.parent for path in Path(folder).rglob(HEADER))
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise _RefusedError(Failure("missing-file", f"there is no folder {folder}"))
+    present = {path.name for path in folder.iterdir()}
+    missing, strange = {HEADER, EPISODES} - present, present - {HEADER, EPISODES}
+    failures = [Failure("missing-file", f"{name} is missing") for name in sorted(missing)]
+    failures += [Failure("unexpected-file", f"{name} does not belong in a submission") for name in sorted(strange)]
+    if failures:
+        raise _RefusedError(*failures)
+
+
+def _read(folder: Path) -> tuple[Submission, tuple[Episode, ...]]:
+    try:
+        submission = read_header(folder)
+    except (OSError, ValueError) as error:
+        raise _RefusedError(Failure("schema", f"{HEADER}: {error}")) from error
+    try:
+        episodes = read_episodes(folder)
+    except (OSError, ValueError) as error:
+        raise _RefusedError(Failure("schema", str(error))) from error
+    if submission.row != folder.resolve().name:
+        raise _RefusedError(
+            Failure("row-name", f"the row is {submission.row!r}, its folder is {folder.resolve().name!r}")
+        )
+    failures = [Failure("schema", problem, str(e.case)) for e in episodes for problem in _malformed(e)]
+    if not episodes:
+        failures.append(Failure("schema", "there is no episode"))
+    elif len({episode.actions is None for episode in episodes}) > 1:
+        failures.append(Failure("schema", "some cases have actions and some have none"))
+    if failures:
+        raise _RefusedError(*failures)
+    return submission, episodes
+
+
+def _malformed(episode: Episode) -> Iterable[str]:
+    """What is wrong with the types of an episode."""
+    if not isinstance(episode.case, str) or type(episode.seed) is not int:
+        yield f"case must be a string and seed a whole number, got {episode.case!r} and {episode.seed!r}"
+    if not (episode.actions is None or isinstance(episode.actions, list)):
+        yield f"actions must be a list or null, got {type(episode.actions).__name__}"
+    for name in ("steps", "evaluations"):
+        if type(getattr(episode, name)) is not int or getattr(episode, name) < 0:
+            yield f"{name} must be a whole number of at least 0, got {getattr(episode, name)!r}"
+    seconds: Any = episode.seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        yield f"seconds must be a number of at least 0, got {seconds!r}"
+    numbers: Any = episode.metrics
+    if not isinstance(numbers, Mapping) or not all(type(v) in (int, float) for v in numbers.values()):
+        yield f"metrics must be numbers by name, got {numbers!r}"
+    if episode.actions is not None and isinstance(episode.actions, list) and episode.steps != len(episode.actions):
+        yield f"{episode.steps} steps are stated and there are {len(episode.actions)} actions"
+
+
+def _track_of(folder: Path, submission: Submission) -> Track | None:
+    """The track of a row: the shipped one; for the user's own pairs the numbers kept beside the rows."""
+    try:
+        if submission.track not in track_names():
+            raise _RefusedError(Failure("unknown-track", f"there is no track {submission.track!r}"))
+        track = find_track(submission.track)
+        if track.is_template:
+            kept = folder.resolve().parent / f"{submission.track}.toml"
+            if not kept.is_file():
+                return None
+            template, track = track, read_track(kept)
+            if replace(track, cases=(), generator="").digest != replace(template, generator="").digest:
+                raise _RefusedError(
+                    Failure("track-digest", f"{kept.name} beside the row is not the track of that name")
+                )
+    except TrackError as error:
+        raise _RefusedError(Failure("track-digest", str(error))) from error
+    if submission.track_digest != track.digest:
+        raise _RefusedError(
+            Failure(
+                "track-digest", f"the row was run on digest {submission.track_digest}, the track has {track.digest}"
+            )
+        )
+    return track
+
+
+def _check_header(submission: Submission, track: Track) -> Process:
+    if submission.score_version != track.score_version:
+        raise _RefusedError(
+            Failure("score-version", f"scored by {submission.score_version}, the track by {track.score_version}")
+        )
+    if submission.method.uses_truth and submission.method.family != "reference":
+        raise _RefusedError(Failure("schema", "a method that uses the truth must be of the family 'reference'"))
+    foreign = sorted(set(submission.env_kwargs) - set(ENV_KEYWORDS))
+    if foreign:
+        raise _RefusedError(Failure("env-kwargs", f"{foreign} belong to the track or are unknown"))
+    try:
+        process = Process.of(track, submission.env_kwargs)
+    except (ValueError, TypeError) as error:
+        raise _RefusedError(Failure("env-kwargs", str(error))) from error
+    if (process.config.horizon or 0) > track.max_steps:
+        raise _RefusedError(
+            Failure("too-many-steps", f"horizon {process.config.horizon}, the track allows {track.max_steps}")
+        )
+    return process
+
+
+def _check_coverage(submission: Submission, track: Track, episodes: tuple[Episode, ...], trial: bool) -> None:
+    """Every case of the track with every seed of the row, once."""
+    count = min(submission.cases, len(track.cases)) if trial else len(track.cases)
+    wanted = {(case.id, seed) for case in track.cases[:count] for seed in submission.seeds}
+    counts = Counter(episode.key for episode in episodes)
+    failures = [
+        Failure("duplicate-case", f"{n} times with seed {key[1]}", key[0]) for key, n in counts.items() if n > 1
+    ]
+    failures += [
+        Failure("unknown-case", f"not in the track with seed {key[1]}", key[0]) for key in counts.keys() - wanted
+    ]
+    missing = sorted(wanted - counts.keys())
+    if missing:
+        named = ", ".join(case for case, _ in missing[:5]) + (" ..." if len(missing) > 5 else "")
+        failures.append(Failure("missing-case", f"{len(missing)} of {len(wanted)} cases are missing: {named}"))
+    if failures:
+        raise _RefusedError(*failures)
+
+
+def _check_episodes(
+    process: Process, submission: Submission, track: Track, episodes: tuple[Episode, ...]
+) -> tuple[tuple[Episode, ...], list[Failure]]:
+    """Transforms, limits, replay and metrics; gives the episodes with their own numbers put in place."""
+    failures: list[Failure] = []
+    order = {case.id: n for n, case in enumerate(track.cases)}
+    episodes = tuple(sorted(episodes, key=lambda e: (submission.seeds.index(e.seed), order[e.case])))
+    for episode in episodes:
+        failures += [Failure(kind, text, episode.case) for kind, text in _out_of_bounds(episode, track)]
+    if failures:
+        return (), failures
+    finals = {episode.key: np.asarray(episode.transform, dtype=np.float64) for episode in episodes}
+    if episodes[0].actions is not None:
+        replayed, refused = replay_episodes(process, track, episodes)
+        failures += [Failure(error.kind, str(error), key[0]) for key, error in refused.items()]
+        for key, transform in replayed.items():
+            gap = _largest_gap(track.cases[order[key[0]]], transform, finals[key])
+            if gap > REPLAY_TOLERANCE_MM:
+                failures.append(Failure("replay", f"the actions lead {gap:.3g} mm away from the transform", key[0]))
+        finals.update(replayed)
+    recomputed = []
+    for episode in episodes:
+        metrics = metrics_of(track.cases[order[episode.case]], finals[episode.key])
+        failures += [Failure("metrics", text, episode.case) for text in _differing(episode.metrics, metrics)]
+        recomputed.append(replace(episode, metrics=metrics, transform=finals[episode.key].tolist()))
+    return tuple(recomputed), failures
+
+
+def _out_of_bounds(episode: Episode, track: Track) -> Iterable[tuple[str, str]]:
+    """Kind and message of what is wrong with an episode's transform and counts."""
+    task = get_task(track.env_id)
+    try:
+        matrix = np.asarray(episode.transform, dtype=np.float64)
+    except (ValueError, TypeError):
+        matrix = np.zeros(0)
+    n = task.ndim + 1
+    if matrix.shape != (n, n) or not np.all(np.isfinite(matrix)) or not np.allclose(matrix[-1], np.eye(n)[-1]):
+        yield "transform", f"must be a finite {n} x {n} matrix, got {episode.transform!r}"
+    else:
+        try:
+            get_model(task.model, task.ndim).log(matrix[None])
+        except ValueError as error:
+            yield "transform", f"is no {task.model} transform: {error}"
+    if episode.steps > track.max_steps:
+        yield "too-many-steps", f"{episode.steps}, the track allows {track.max_steps}"
+    if episode.evaluations > track.max_evaluations:
+        yield "too-many-evaluations", f"{episode.evaluations}, the track allows {track.max_evaluations}"
+    if episode.actions is not None and episode.evaluations < episode.steps:
+        yield "schema", f"{episode.steps} steps cannot have taken only {episode.evaluations} evaluations"
+
+
+def _largest_gap(case: TrackCase, first: np.ndarray, second: np.ndarray) -> float:
+    """Largest distance in mm between the images of the case's points under two transforms."""
+    points = case.points[0]
+    return float(np.linalg.norm(transform_points(first, points) - transform_points(second, points), axis=1).max())
+
+
+def _differing(claimed: Mapping[str, float], computed: Mapping[str, float]) -> Iterable[str]:
+    for name in sorted(set(claimed) | set(computed)):
+        if name not in claimed or name not in computed:
+            yield f"{name} is {'not stated' if name in computed else 'no metric of this track'}"
+        elif not math.isclose(claimed[name], computed[name], rel_tol=METRIC_TOLERANCE, abs_tol=METRIC_TOLERANCE):
+            yield f"{name} is stated as {claimed[name]:.6g}, the transform gives {computed[name]:.6g}"

@@ -1,0 +1,97 @@
+"""Tables come from recomputed numbers, refuse what does not verify, and go stale visibly."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from regenv.evaluation.runner import metrics_of
+from regenv.leaderboard import table
+from regenv.leaderboard.verify import verify
+
+from .conftest import write_row
+
+
+def shifted(episodes, track, mm, at_once=True):
+    """The same transforms, further from the truth."""
+    result = []
+    for episode, case in zip(episodes, track.cases, strict=True):
+        transform = np.asarray(episode.transform)
+        transform[0, 3] += mm
+        result.append(
+            replace(episode, actions=None, steps=0, transform=transform.tolist(), metrics=metrics_of(case, transform))
+        )
+    return result
+
+
+@pytest.fixture()
+def rows(root, track, honest):
+    write_row(root, track, "expert", honest)
+    write_row(root, track, "simpleitk", shifted(honest, track, 4), family="classical")
+    write_row(root, track, "poor", shifted(honest, track, 12), family="rl")
+    return root
+
+
+def test_rows_are_ordered_by_score(rows, track):
+    found = table.collect(rows, track)
+    assert [row.submission.row for row in found] == ["expert", "simpleitk", "poor"]
+    assert found[0].level == "replayed"
+    assert found[1].steps is None
+    assert found[0].score.low <= found[0].score.value <= found[0].score.high
+
+
+def test_table_shows_the_numbers(rows, track):
+    found = table.collect(rows, track)
+    text = table.markdown_table(found)
+    assert "| simpleitk | classical |" in text
+    assert f"{100 * found[1].summary.success[5.0]:.0f} %" in text
+    assert "at once" in text
+    details = table.details_table(found)
+    assert "P(better than simpleitk)" in details
+    assert "| expert |" in details and "| 1.00 |" in details
+
+
+def test_one_subject_has_no_interval(tmp_path, honest, track):
+    alone = replace(track, cases=tuple(replace(case, subject="one") for case in track.cases))
+    alone.save(tmp_path / alone.name)
+    row = write_row(tmp_path, alone, "expert", honest)
+    found = table.table_row(verify(row), alone)
+    assert table.interval_text(found.score) == f"{found.score.value:.3f}"
+
+
+def test_a_row_that_does_not_verify_stops_the_table(rows, track):
+    header = rows / track.name / "poor" / "submission.toml"
+    header.write_text(header.read_text().replace("score_version = 1", "score_version = 2"))
+    with pytest.raises(table.LeaderboardError, match=r"poor: \[score-version\]"):
+        table.collect(rows, track)
+
+
+def test_trials_must_be_of_the_same_cases(rows, track, honest):
+    write_row(rows, track, "short", honest[:3])
+    with pytest.raises(table.LeaderboardError, match="missing-case"):
+        table.collect(rows, track)
+    with pytest.raises(table.LeaderboardError, match=r"\[3, 6\] cases"):
+        table.collect(rows, track, trial=True)
+
+
+def test_the_page_is_checked_against_its_sources(rows, track, tmp_path):
+    page = tmp_path / "LEADERBOARD.md"
+    assert not table.build(rows, page, check=True)
+    assert table.build(rows, page)
+    assert table.build(rows, page, check=True)
+    text = page.read_text()
+    assert track.digest in text and "regenv evaluate ctcbct-rigid-real --agent tests.somewhere:make --seed 0" in text
+    page.write_text(text.replace("expert", "champion"))
+    assert not table.build(rows, page, check=True)
+    assert table.build(rows, page)
+    first = page.read_text()
+    assert table.build(rows, page) and page.read_text() == first
+
+
+def test_seconds_and_steps_are_medians(root, track, honest):
+    timed = [replace(e, seconds=float(n)) for n, e in enumerate(honest)]
+    found = table.table_row(verify(write_row(root, track, "timed", timed)), track)
+    assert found.seconds == 2.5
+    assert found.steps == np.median([e.steps for e in honest])
+    assert json.dumps(found.summary.success)  # plain numbers
