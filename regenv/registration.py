@@ -54,10 +54,10 @@ class Task:
 
 
 _CTCBCT = """A planning CT (moving) is brought to a cone-beam CT of the same patient (fixed), as before every
-fraction of image-guided radiotherapy and in the hybrid operating room. The CBCT is simulated from its physics: scatter, beam
-hardening, noise and truncation by a detector smaller than the patient."""
+fraction of image-guided radiotherapy and in the hybrid operating room. The CBCT is simulated from its physics:
+scatter, beam hardening, noise and truncation by a detector smaller than the patient."""
 
-_CTCBCT_SCALES = MappingProxyType({"ncc": 20.0})
+_CTCBCT_SCALES = {"ncc": 20.0}
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
@@ -71,7 +71,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 modalities=("cbct", "ct"),
                 model="rigid",
                 similarity="ncc",
-                misalignment=MappingProxyType({"mm": 30.0, "deg": 20.0}),
+                misalignment={"mm": 30.0, "deg": 20.0},
                 reward_scales=_CTCBCT_SCALES,
             ),
             Task(
@@ -83,7 +83,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 modalities=("cbct", "ct"),
                 model="affine",
                 similarity="ncc",
-                misalignment=MappingProxyType({"mm": 30.0, "deg": 20.0, "%": 10.0}),
+                misalignment={"mm": 30.0, "deg": 20.0, "%": 10.0},
                 horizon=150,
                 reward_scales=_CTCBCT_SCALES,
             ),

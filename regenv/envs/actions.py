@@ -20,9 +20,13 @@ from regenv.errors import near_miss
 class ActionScheme(Protocol):
     """What the engine needs of a scheme."""
 
-    space: spaces.Space[Any]
     model: MatrixModel
     steps: tuple[float, ...]
+
+    @property
+    def space(self) -> spaces.Space[Any]:
+        """Space of one action."""
+        ...
 
     def decode(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Coefficients ``(B, K)`` and STOP flags ``(B,)`` of a batch of actions."""
