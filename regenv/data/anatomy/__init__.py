@@ -1,0 +1,1 @@
+"""Procedural anatomies: implicit shapes with random variation per subject."""

@@ -1,0 +1,87 @@
+"""A procedural torso: from a seed to a labelled anatomy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.data.anatomy.abdomen import paint_abdomen
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.cage import paint_cage
+from regenv.data.anatomy.canvas import Canvas
+from regenv.data.anatomy.chest import paint_lung_vessels, paint_lungs, paint_mediastinum
+from regenv.data.anatomy.spine import paint_spine
+from regenv.data.anatomy.subject import Subject
+from regenv.data.anatomy.trunk import REGION, make_fields, paint_back_muscles, paint_layers
+from regenv.data.anatomy.warp import Warp, smooth_noise
+
+# levels (lowest and highest, template mm) that each field of view paints; the body is always whole across
+_LEVELS = {
+    "torso": (-205.0, 165.0),
+    "spine": (-250.0, 40.0),
+    "heart": (-125.0, 110.0),
+}
+
+
+def torso(subject_seed: int, spacing_mm: float = 2.0, field_of_view: str = "torso") -> Anatomy:
+    """Builds one subject's torso.
+
+    Args:
+        subject_seed: The subject; equal seeds give equal anatomies at any spacing.
+        spacing_mm: Isotropic voxel size.
+        field_of_view: ``"torso"``, ``"spine"`` (lower chest to loin) or ``"heart"``.
+
+    Returns:
+        The anatomy.
+
+    Raises:
+        ValueError: On an unknown field of view or a spacing that is not positive.
+    """
+    if field_of_view not in _LEVELS:
+        raise ValueError(f"unknown field_of_view {field_of_view!r}; a torso has {', '.join(_LEVELS)}")
+    if not spacing_mm > 0:
+        raise ValueError(f"spacing_mm must be positive, got {spacing_mm}")
+    subject = Subject(subject_seed)
+    warp = Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
+    canvas = _canvas(subject, warp, spacing_mm, _LEVELS[field_of_view])
+    landmarks: dict[str, NDArray[np.float64]] = {}
+    fields = make_fields(canvas, subject)
+    paint_layers(canvas, subject, fields)
+    paint_lungs(canvas, subject, fields)
+    mediastinum = paint_mediastinum(canvas, subject, fields, landmarks)
+    paint_abdomen(canvas, subject, fields, landmarks)
+    paint_lung_vessels(canvas, subject, mediastinum)
+    paint_back_muscles(canvas, subject)
+    paint_spine(canvas, subject, landmarks)
+    paint_cage(canvas, subject, fields, landmarks)
+    body = fields.skin < 0
+    return finish(canvas, subject.seed, body, landmarks)
+
+
+def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[str, NDArray[np.float64]]) -> Anatomy:
+    """Turns a painted canvas into an anatomy: textures, and landmarks in the subject's space."""
+    inside = {}
+    if landmarks:
+        points = canvas.warp.to_subject(np.array(list(landmarks.values())))
+        for name, point in zip(landmarks, points, strict=True):
+            index = (point - canvas.grid.origin) / canvas.spacing
+            if np.all(index >= 0) and np.all(index <= np.asarray(canvas.grid.size) - 1):
+                inside[name] = point
+    swap = canvas.share < 128
+    top = np.where(swap, canvas.under, canvas.top)
+    under = np.where(swap, canvas.top, canvas.under)
+    share = np.where(swap, 255 - canvas.share, canvas.share)
+    coarse = smooth_noise(np.random.default_rng([seed, 14]), canvas.grid, 9.0, REGION)
+    fine = smooth_noise(np.random.default_rng([seed, 15]), canvas.grid, 3.2, REGION)
+    return Anatomy(canvas.grid, top, under, share, canvas.organ, body, coarse, fine, inside, seed)
+
+
+def _canvas(subject: Subject, warp: Warp, spacing: float, levels: tuple[float, float]) -> Canvas:
+    """A canvas wide enough for the trunk (arms are cut off, as by a scanner's field of view)."""
+    z = np.linspace(levels[0], min(levels[1], 90.0), 30)
+    c = subject.skin.at(z)
+    sx, sy, sz = subject.scale
+    half = min(float((np.abs(c[:, 0]) + c[:, 2]).max()) * sx + 12, 205.0)
+    front = float((c[:, 1] - c[:, 3]).min()) * sy - (34 if subject.female else 14)
+    back = float((c[:, 1] + c[:, 4]).max()) * sy + 12
+    return Canvas((-half, front, levels[0] * sz), (half, back, levels[1] * sz), spacing, warp)

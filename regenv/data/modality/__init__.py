@@ -1,0 +1,1 @@
+"""What a scanner makes of an anatomy: the physics of each modality."""
