@@ -43,6 +43,7 @@ class Config:
         misalignment: Half width of the starts, for each unit.
         view_size: Voxels along each side of the view.
         view_spacing_mm: Millimetres between them.
+        device: ``"cpu"``, or ``"cuda"`` to render on a GPU with torch, which pays off for many lanes.
         threads: Threads of a vector environment; None for all processors.
     """
 
@@ -66,6 +67,7 @@ class Config:
     reward_region: str = "view"
     goal: float | None = None
     goal_bonus: float = 0.0
+    device: str = "cpu"
     threads: int | None = None
 
 

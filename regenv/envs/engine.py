@@ -17,7 +17,8 @@ from regenv.core.models import get_model
 from regenv.core.similarity import get_similarity
 from regenv.data.dataset import Dataset, make_dataset
 from regenv.envs.actions import make_actions
-from regenv.envs.canvas import ALL, Canvas
+from regenv.envs.canvas import ALL
+from regenv.envs.canvas_torch import make_canvas
 from regenv.envs.cases import Case, CaseSource, PointErrors, require_privileged
 from regenv.envs.config import Config
 from regenv.envs.dynamics import Dynamics
@@ -71,7 +72,7 @@ class Engine:
         self.actions = make_actions(
             config.actions, self.model, steps=config.steps, default_steps=task.steps, stop=config.stop
         )
-        self.canvas = Canvas(self.view, lanes, config.threads)
+        self.canvas = make_canvas(self.view, lanes, config.threads, config.device)
         self.dynamics = Dynamics(self.model, self.view.extent_mm)
         self._widths = half_widths(self.model, config.misalignment)
         self._make_potentials()
@@ -274,7 +275,7 @@ class Engine:
             raise ValueError(
                 f"{len(pair_ids)} pairs need transforms {(len(pair_ids), d + 1, d + 1)}, got {poses.shape}"
             )
-        canvas = Canvas(self.view, len(pair_ids), self.config.threads)
+        canvas = make_canvas(self.view, len(pair_ids), self.config.threads, self.config.device)
         for lane, pair_id in enumerate(pair_ids):
             canvas.load(lane, self.source.case(self.source.index(pair_id)))
         canvas.render(poses)

@@ -60,8 +60,8 @@ def _observations(task: Task) -> str:
     planes = "the axial, coronal and sagittal slice" if task.ndim == 3 else "the image"
     return (
         f"`Box(0, 255, {view.shape}, uint8)`, channels first: {planes} of the fixed image ({fixed.upper()}), then of "
-        f"the moved one ({moving.upper()}), on a view of {task.view_size} pixels of {task.view_spacing_mm:g} mm about "
-        "the middle of the fixed image, in each modality's intensity window. Keywords give volumes, differences, a zoomed "
+        f"the moved one ({moving.upper()}), on a view of {task.view_size} pixels of {task.view_spacing_mm:g} mm "
+        "about the middle of the fixed image, in each modality's intensity window. Keywords give volumes, differences, a zoomed "
         "view, float32 and the pose since the start."
     )
 

@@ -31,7 +31,6 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         max_episode_steps: Another word for ``horizon``, as ``gym.make_vec`` passes it.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
         preset: A published decision process.
-        device: ``"cpu"``, or ``"cuda"`` for rendering on a GPU with torch.
         **keywords: Fields of :class:`regenv.envs.config.Config`.
 
     Raises:

@@ -1,0 +1,87 @@
+"""A canvas that renders on a torch device: the engine, its buffers and everything above it stay the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.envs.canvas import ALL, Canvas
+from regenv.envs.cases import Case
+from regenv.envs.views import View
+from regenv.errors import OptionError, require
+
+
+class TorchCanvas(Canvas):
+    """Renders the lanes of cases on a device and brings samples, bytes and sums back into the buffers.
+
+    Args:
+        view: What is seen.
+        lanes: Number of lanes, B.
+        threads: Threads for what stays on the CPU (similarities that are no function of the sums).
+        device: A torch device.
+    """
+
+    def __init__(self, view: View, lanes: int, threads: int | None, device: Any) -> None:
+        from regenv.core.resample_torch import TorchVolumes
+
+        super().__init__(view, lanes, threads)
+        self._torch = require("torch", "agents")
+        self._volumes = TorchVolumes(lanes, device)
+        self._fixed = [self._torch.zeros(level.fixed.shape, device=device) for level in self.levels]
+        self._mask = [
+            self._torch.zeros(level.mask.shape, dtype=self._torch.bool, device=device) for level in self.levels
+        ]
+
+    def load(self, lane: int, case: Case) -> None:
+        """See :class:`Canvas`."""
+        super().load(lane, case)
+        self._volumes.load(lane, case.moving, case.moving_background)
+        for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
+            fixed[lane] = self._torch.from_numpy(buffers.fixed[lane])
+            mask[lane] = self._torch.from_numpy(buffers.mask[lane]).bool()
+
+    def render(self, transforms: NDArray[np.float64], lanes: slice = ALL) -> None:
+        """See :class:`Canvas`."""
+        from regenv.core.resample_torch import similarity_sums_torch
+
+        d = self.view.ndim
+        base = self._to_index[lanes] @ transforms[lanes]
+        for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
+            matrices = (base @ buffers.to_physical[lanes])[:, :d]
+            moved, valid = self._volumes.sample(matrices, buffers.level.planes, buffers.level.size, lanes)
+            sums = similarity_sums_torch(fixed[lanes], moved, mask[lanes], valid)
+            buffers.moved[lanes] = moved.cpu().numpy()
+            buffers.valid[lanes] = valid.cpu().numpy()
+            buffers.moved_u8[lanes] = (moved.clamp(0.0, 1.0) * 255.0).round().to(self._torch.uint8).cpu().numpy()
+            buffers.sums[lanes] = sums.cpu().numpy()
+
+
+def torch_device(name: str) -> Any:
+    """The torch device of that name.
+
+    Raises:
+        MissingExtraError: If torch is not installed.
+        OptionError: If there is no such device on this machine.
+    """
+    torch = require("torch", "agents")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(f"device={name!r} is unknown; known: 'cpu', 'cuda', 'cuda:0', ...") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError(f"device={name!r}: torch finds no CUDA device here; use device='cpu' (see `regenv doctor`)")
+    return device
+
+
+def make_canvas(view: View, lanes: int, threads: int | None, device: str) -> Canvas:
+    """A canvas on the CPU kernels for ``"cpu"``, on torch for any other device.
+
+    Raises:
+        OptionError: If there is no such device on this machine.
+        MissingExtraError: If torch is not installed.
+    """
+    if device == "cpu":
+        return Canvas(view, lanes, threads)
+    return TorchCanvas(view, lanes, threads, torch_device(device))
