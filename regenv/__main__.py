@@ -1,0 +1,5 @@
+"""``python -m regenv``."""
+
+from regenv.cli import main
+
+main()

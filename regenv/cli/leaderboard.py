@@ -1,0 +1,59 @@
+"""``regenv leaderboard verify`` and ``build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+leaderboard = typer.Typer(no_args_is_help=True)
+
+
+@leaderboard.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, or a folder of rows.")],
+    trial: Annotated[bool, typer.Option("--trial", help="Accept rows of only the first cases.")] = False,
+) -> None:
+    """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images."""
+    from regenv.leaderboard.verify import LEVELS, find_rows
+    from regenv.leaderboard.verify import verify as verify_row
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    rows = find_rows(folder) or [folder]
+    refused = 0
+    for row in rows:
+        found = verify_row(row, trial=trial)
+        refused += not found.ok
+        if found.level is not None:
+            typer.echo(f"{row}: {found.level} ({LEVELS[found.level]})")
+        else:
+            typer.echo(f"{row}: refused")
+            for failure in found.failures[:20]:
+                typer.echo(f"  {failure}")
+            if len(found.failures) > 20:
+                typer.echo(f"  and {len(found.failures) - 20} more")
+    if refused:
+        raise typer.Exit(1)
+
+
+@leaderboard.command()
+def build(
+    submissions: Annotated[Path | None, typer.Option(help="Folder of submissions; default is the project's.")] = None,
+    page: Annotated[Path | None, typer.Option(help="The page; default is LEADERBOARD.md beside that folder.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if the page is stale.")] = False,
+) -> None:
+    """Makes LEADERBOARD.md from verified rows."""
+    from regenv.leaderboard.table import build as build_page
+    from regenv.resources import resource_dir
+
+    source = submissions if submissions is not None else resource_dir("submissions")
+    if not source.is_dir():
+        raise FileNotFoundError(f"there is no folder {source}")
+    target = page if page is not None else source.parent / "LEADERBOARD.md"
+    current = build_page(source, target, check=check)
+    if not current:
+        typer.echo(f"{target} is stale: run regenv leaderboard build", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{target} is current" if check else f"wrote {target}")
