@@ -350,6 +350,8 @@ def _load_simulated(row: Row, ndim: int) -> ImagePair:
     landmarks = _read_landmark_pair(row, ct.grid, ct.grid)
     images: dict[str, Image] = {ct_side: ct, str(row.simulate): cbct}
     masks: dict[str, Any] = {side: _on_grid(mask, ct.grid, image.grid) for side, image in images.items()}
+    seen = cbct.array != cbct.background  # outside its cylinder a cone-beam image shows nothing
+    masks[str(row.simulate)] = seen if mask is None else seen & masks[str(row.simulate)]
     maps: dict[str, Any] = {side: _on_grid(labels, ct.grid, image.grid) for side, image in images.items()}
     truth = Truth(
         transform=np.eye(ndim + 1),

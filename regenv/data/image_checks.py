@@ -69,6 +69,8 @@ def check_geometry(path: Path) -> None:
         _check_spacing(path, tuple(_number(value) for value in spacing.split()))
     elif kind == "nrrd":
         names = _nrrd_fields(path)
+        if missing := {"type", "dimension", "sizes", "encoding"} - names:
+            raise _damaged(path, f"its header lacks {', '.join(sorted(missing))}")
         if not names & {"space directions", "spacings"}:
             raise DataError(f"{path} has no geometry (neither 'space directions' nor 'spacings'); {_WRITE_AGAIN}")
 

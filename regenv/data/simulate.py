@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.cache import cached, digest
 from regenv.data.frames import case_generator
+from regenv.data.image_io import BACKGROUNDS
 
 VERSION = 1
 """Raised whenever another image is made from the same CT."""
@@ -28,10 +31,12 @@ def simulated_cbct(ct: Image, name: str) -> Image:
     Returns:
         The CBCT; its truth against the CT is the identity.
     """
-    from regenv.data.modality import cbct
+    from regenv.data.modality import cbct, common, projection
 
     def build() -> Mapping[str, NDArray[Any]]:
-        image = cbct.cbct_from_attenuation(ct, case_generator("simulate-cbct", name))
+        # What scanners pad their images with lies far below air, and no tissue attenuates less than air does.
+        air = replace(ct, array=np.maximum(ct.array, BACKGROUNDS["ct"]))
+        image = cbct.cbct_from_attenuation(air, case_generator("simulate-cbct", name))
         return {
             "array": image.array.astype(np.float32),
             "spacing": np.asarray(image.grid.spacing),
@@ -40,10 +45,13 @@ def simulated_cbct(ct: Image, name: str) -> Image:
         }
 
     voxels = hashlib.sha256(ct.array.tobytes()).hexdigest()
+    # The physics has no version of its own, so its source stands for one: a user's CT is never matched with a CBCT that
+    # another release made.
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (cbct, common, projection))
     key = digest(
         "simulated-cbct",
         VERSION,
-        physics=getattr(cbct, "VERSION", 0),
+        physics=hashlib.sha256(sources).hexdigest(),
         voxels=voxels,
         grid=ct.grid.index_to_physical,
         size=ct.grid.size,
@@ -52,4 +60,4 @@ def simulated_cbct(ct: Image, name: str) -> Image:
     kept = cached(key, build, what=f"the CBCT of {name}")
     array = kept["array"]
     grid = Grid(array.shape[::-1], tuple(kept["spacing"]), tuple(kept["origin"]), kept["direction"])
-    return Image(array, grid, "cbct", -1000.0)
+    return Image(array, grid, "cbct", BACKGROUNDS["cbct"])

@@ -1,0 +1,325 @@
+"""Folders of pairs: what can be used is used exactly, what cannot is named by line, file and mend."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from regenv.core.geometry import transform_points
+from regenv.data.dataset import make_dataset
+from regenv.data.folder import FolderDataset, overlap
+from regenv.data.frames import inside
+from regenv.data.image_io import read_header
+from regenv.data.pair import ImagePair, Truth
+from regenv.errors import DataError
+from tests.data import files
+
+
+def truth_of(pair: ImagePair) -> Truth:
+    assert pair.truth is not None
+    return pair.truth
+
+
+def manifest(folder: Path, *rows: str, header: str = "fixed,moving") -> Path:
+    (folder / "pairs.csv").write_text("\n".join([header, *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images of one oblique grid, masks, labels and three landmarks."""
+    oblique = files.oblique()
+    files.write(tmp_path / "ct.nii.gz", files.image(seed=1, direction=oblique))
+    files.write(tmp_path / "cbct.mha", files.image(seed=2, direction=oblique))
+    labels = sitk.Cast(files.image(seed=1, direction=oblique) > 0, sitk.sitkUInt8)
+    files.write(tmp_path / "labels.nrrd", labels)
+    files.write(tmp_path / "empty.nrrd", labels * 0)
+    points(tmp_path / "three.csv", tmp_path, [[4, 4, 4], [8, 9, 6], [15, 3, 7]])
+    points(tmp_path / "two.csv", tmp_path, [[4, 4, 4], [8, 9, 6]])
+    return tmp_path
+
+
+def points(path: Path, folder: Path, index: list[list[int]]) -> None:
+    grid = read_header(folder / "ct.nii.gz").grid
+    place = transform_points(grid.index_to_physical, np.array(index, dtype=float))
+    path.write_text("".join(f"{x:.9f},{y:.9f},{z:.9f}\n" for x, y, z in place))
+
+
+def shift(path: Path, *offset: float) -> Path:
+    sitk.WriteTransform(sitk.TranslationTransform(3, offset), str(path))
+    return path
+
+
+# What can be used.
+
+
+def test_a_pair_in_the_frames_of_its_files(folder: Path) -> None:
+    rigid = sitk.Euler3DTransform((1.0, 2.0, 3.0), 0.1, -0.2, 0.3, (4.0, 5.0, 6.0))
+    sitk.WriteTransform(rigid, str(folder / "truth.tfm"))
+    manifest(
+        folder,
+        "one,anna,ct.nii.gz,cbct.mha,labels.nrrd,labels.nrrd,three.csv,three.csv,labels.nrrd,truth.tfm",
+        header="id,subject,fixed,moving,fixed_mask,moving_labels,fixed_landmarks,moving_landmarks,fixed_labels,transform",
+    )
+    dataset = make_dataset(f"folder:{folder}", split="test")
+    assert (dataset.ids, dataset.subjects, dataset.ndim) == (("one",), ("anna",), 3)
+    pair = dataset.load(0)
+    source = sitk.ReadImage(str(folder / "ct.nii.gz"))
+    np.testing.assert_array_equal(pair.fixed.array, sitk.GetArrayFromImage(source).astype(np.float32))
+    assert (pair.fixed.modality, pair.moving.modality) == ("ct", "cbct")
+    point = (10.0, -5.0, 20.0)
+    truth = truth_of(pair)
+    assert truth.transform is not None
+    np.testing.assert_allclose(transform_points(truth.transform, [point])[0], rigid.TransformPoint(point), atol=1e-9)
+    assert pair.fixed_mask is not None and pair.fixed_mask.mean() == pytest.approx(0.5, abs=0.05)
+    assert truth.labels_fixed is not None and set(np.unique(truth.labels_fixed)) == {0, 1}
+    assert truth.landmarks_fixed is not None and truth.landmarks_fixed.shape == (3, 3)
+
+
+def test_an_aligned_pair_gets_frames_of_its_own(folder: Path) -> None:
+    manifest(
+        folder,
+        "one,ct.nii.gz,ct.nii.gz,ct,ct,true,3,three.csv,three.csv,labels.nrrd,labels.nrrd",
+        header="id,fixed,moving,fixed_modality,moving_modality,aligned,cases,fixed_landmarks,moving_landmarks,"
+        "fixed_labels,moving_labels",
+    )
+    dataset = FolderDataset(folder)
+    assert dataset.ids == ("one#0", "one#1", "one#2")
+    assert len(set(dataset.subjects)) == 1
+    transforms = []
+    for index in range(3):
+        pair = dataset.load(index)
+        truth = truth_of(pair)
+        assert pair.id == dataset.ids[index]
+        assert truth.transform is not None and truth.labels_moving is not None and truth.labels_fixed is not None
+        fixed = pair.fixed.grid.points().reshape(-1, 3)
+        moving = transform_points(truth.transform, fixed)
+        shared = inside(pair.moving.grid, moving)
+        at = np.rint(transform_points(pair.moving.grid.physical_to_index, moving[shared])).astype(int)
+        np.testing.assert_array_equal(pair.fixed.array.ravel()[shared], pair.moving.array[tuple(at.T[::-1])])
+        np.testing.assert_array_equal(truth.labels_fixed.ravel()[shared], truth.labels_moving[tuple(at.T[::-1])])
+        transforms.append(truth.transform)
+    assert min(np.abs(transforms[0] - other).max() for other in transforms[1:]) > 1.0
+    again = FolderDataset(folder).load(2)
+    np.testing.assert_array_equal(truth_of(again).transform, transforms[2])
+    np.testing.assert_array_equal(again.moving.array, dataset.load(2).moving.array)
+
+
+def test_a_random_frame_for_a_pair_known_by_landmarks(folder: Path) -> None:
+    manifest(
+        folder,
+        "ct.nii.gz,cbct.mha,three.csv,three.csv,random",
+        header="fixed,moving,fixed_landmarks,moving_landmarks,frame",
+    )
+    pair = FolderDataset(folder).load(0)
+    truth = truth_of(pair)
+    assert truth.transform is None
+    assert truth.landmarks_fixed is not None and truth.landmarks_moving is not None
+    assert truth.landmarks_fixed.shape == (3, 3)  # nothing is cropped: the landmarks are the only truth
+    assert np.linalg.norm(truth.landmarks_fixed - truth.landmarks_moving, axis=1).min() > 5
+    assert inside(pair.moving.grid, truth.landmarks_moving).all()
+
+
+def test_two_images_need_no_manifest(tmp_path: Path) -> None:
+    files.write(tmp_path / "fixed.nii.gz", files.image(seed=1))
+    files.write(tmp_path / "moving.mhd", files.image(seed=2))
+    pair = make_dataset(f"folder:{tmp_path}", split="test", modalities=("t1", "flair")).load(0)
+    assert (pair.fixed.modality, pair.moving.modality) == ("t1", "flair")
+    assert pair.truth is None
+
+
+def test_a_dicom_series_in_a_manifest(tmp_path: Path) -> None:
+    files.write_series(tmp_path / "scan", "1.2.3.1")
+    files.write_series(tmp_path / "scan", "1.2.3.2", slices=4)
+    pair = FolderDataset(manifest(tmp_path, "scan#1.2.3.1,scan#1.2.3.2")).load(0)
+    assert pair.fixed.array.shape == (6, 8, 10)
+    assert pair.moving.array.shape == (4, 8, 10)
+
+
+def test_splits_are_rows(folder: Path) -> None:
+    manifest(folder, "ct.nii.gz,cbct.mha,train", "ct.nii.gz,cbct.mha,validation", header="fixed,moving,split")
+    assert FolderDataset(folder, split="train").ids == ("pair-2",)
+    assert FolderDataset(folder, split="validation").ids == ("pair-3",)
+    with pytest.raises(DataError, match=r"has no row of split 'test' \(it has train: 1, validation: 1\); make the env"):
+        FolderDataset(folder, split="test")
+
+
+def test_a_dataset_is_pickled_without_its_images(folder: Path) -> None:
+    manifest(folder, "ct.nii.gz,cbct.mha")
+    dataset = FolderDataset(folder)
+    first = dataset.load(0)
+    data = pickle.dumps(dataset)
+    assert len(data) < 5000
+    np.testing.assert_array_equal(pickle.loads(data).load(0).fixed.array, first.fixed.array)
+
+
+def test_a_pair_is_read_once(folder: Path) -> None:
+    dataset = FolderDataset(manifest(folder, "ct.nii.gz,cbct.mha"))
+    assert dataset.load(0) is dataset.load(0)
+
+
+def test_a_two_dimensional_folder(tmp_path: Path) -> None:
+    for name, seed in (("a.mha", 1), ("b.mha", 2)):
+        files.write(tmp_path / name, files.image((20, 16), seed=seed))
+    manifest(tmp_path, "a.mha,b.mha,true", header="fixed,moving,aligned")
+    pair = FolderDataset(tmp_path, ndim=2).load(0)
+    assert pair.ndim == 2 and truth_of(pair).transform.shape == (3, 3)
+    with pytest.raises(DataError, match=r"pairs.csv line 2: .*a\.mha is a 2-D image .* registers 3-D ones"):
+        FolderDataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "scale", "good"),
+    [("rigid", 1.0, True), ("rigid", 1.1, False), ("similarity", 1.1, True), ("affine", 1.1, True)],
+)
+def test_transforms_must_belong_to_the_model(folder: Path, model: str, scale: float, good: bool) -> None:
+    transform = sitk.Similarity3DTransform(scale, (0.0, 0.0, 1.0), 0.1, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    sitk.WriteTransform(transform, str(folder / "t.tfm"))
+    manifest(folder, "ct.nii.gz,cbct.mha,t.tfm", header="fixed,moving,transform")
+    if good:
+        assert FolderDataset(folder, model=model).ids
+    else:
+        with pytest.raises(DataError, match=r"line 2: transform t\.tfm is not rigid .* scale by 1\.1000"):
+            FolderDataset(folder, model=model)
+
+
+def test_a_sheared_transform_is_no_similarity(folder: Path) -> None:
+    matrix = np.eye(3)
+    matrix[0, 1] = 0.2
+    sitk.WriteTransform(sitk.AffineTransform(matrix.ravel().tolist(), (0.0, 0.0, 0.0)), str(folder / "t.tfm"))
+    manifest(folder, "ct.nii.gz,cbct.mha,t.tfm", header="fixed,moving,transform")
+    with pytest.raises(DataError, match="transform t.tfm is not similarity"):
+        FolderDataset(folder, model="similarity")
+
+
+def test_overlap_is_a_share(folder: Path) -> None:
+    grid = read_header(folder / "ct.nii.gz").grid
+    assert overlap(grid, grid, np.eye(4)) == 1.0
+    away = grid.frame @ np.array([[1, 0, 0, grid.extent[0] / 2], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    assert overlap(grid, grid, away @ np.linalg.inv(grid.frame)) == pytest.approx(0.5, abs=0.05)
+
+
+# What cannot be used. Each is found when the data set is made, but for the voxels of masks and images.
+
+
+def bad_files(folder: Path) -> None:
+    """Files of which each has one thing wrong with it."""
+    truncated = files.write(folder / "cut.nii", files.image(seed=1))
+    truncated.write_bytes(truncated.read_bytes()[:-500])
+    files.write(folder / "flat.mha", files.image() * 0)
+    files.write(folder / "far.mha", files.image(origin=(900.0, 0.0, 0.0)))
+    files.write(folder / "small.nrrd", sitk.ReadImage(str(folder / "labels.nrrd"))[:-2])
+    files.write(folder / "slice.nii.gz", files.image((20, 16, 1)))
+    (folder / "outside.csv").write_text("1000,0,0\n")
+    (folder / "one.csv").write_text((folder / "three.csv").read_text().splitlines()[0] + "\n")
+    rows = (folder / "three.csv").read_text().splitlines()
+    (folder / "abc.csv").write_text("".join(f"{row},{name}\n" for row, name in zip(rows, "abc", strict=True)))
+    (folder / "acb.csv").write_text("".join(f"{row},{name}\n" for row, name in zip(rows, "acb", strict=True)))
+    shift(folder / "shift.tfm", 1.0, 2.0, 3.0)
+    shift(folder / "away.tfm", 5000.0, 0.0, 0.0)
+    (folder / "broken.tfm").write_text("no transform\n")
+    spline = sitk.BSplineTransformInitializer(files.image(), [3, 3, 3])
+    spline.SetParameters(np.random.default_rng(0).normal(size=len(spline.GetParameters())).tolist())
+    sitk.WriteTransform(spline, str(folder / "spline.tfm"))
+    sitk.WriteTransform(sitk.Euler2DTransform(), str(folder / "flat.tfm"))
+
+
+LANDMARKS = "fixed,moving,fixed_landmarks,moving_landmarks"
+BAD = [
+    ("fixed,moving", "ct.nii.gz,gone.mha", r"line 2: .*gone\.mha does not exist"),
+    ("fixed,moving", "ct.nii.gz,slice.nii.gz", r"line 2: .*slice\.nii\.gz has 20 x 16 x 1 voxels: a single slice"),
+    ("fixed,moving,moving_mask", "ct.nii.gz,cbct.mha,gone.mha", r"line 2: .*gone\.mha does not exist"),
+    (
+        "fixed,moving,moving_mask",
+        "ct.nii.gz,cbct.mha,small.nrrd",
+        r"small\.nrrd has 18 x 16 x 12 voxels and its image 20",
+    ),
+    (LANDMARKS, "ct.nii.gz,cbct.mha,three.csv,two.csv", r"line 2: landmarks two\.csv has 2 points, three\.csv has 3"),
+    (LANDMARKS, "ct.nii.gz,cbct.mha,abc.csv,acb.csv", r"landmarks acb\.csv: point 2 is 'c' and in abc\.csv 'b'"),
+    (
+        LANDMARKS,
+        "ct.nii.gz,cbct.mha,one.csv,outside.csv",
+        r"outside\.csv: 1 of 1 points lie outside cbct\.mha, the first",
+    ),
+    (LANDMARKS, "ct.nii.gz,cbct.mha,three.csv,gone.csv", r"landmarks gone\.csv do not exist"),
+    ("fixed,moving,transform", "ct.nii.gz,cbct.mha,gone.tfm", r"transform gone\.tfm does not exist"),
+    ("fixed,moving,transform", "ct.nii.gz,cbct.mha,broken.tfm", r"transform broken\.tfm cannot be read as an ITK"),
+    ("fixed,moving,transform", "ct.nii.gz,cbct.mha,spline.tfm", r"transform spline\.tfm is not linear \(BSpline"),
+    ("fixed,moving,transform", "ct.nii.gz,cbct.mha,flat.tfm", r"transform flat\.tfm is 2-D and the images are 3-D"),
+    (
+        "fixed,moving,transform",
+        "ct.nii.gz,cbct.mha,away.tfm",
+        r"ct\.nii\.gz and cbct\.mha do not overlap under transform",
+    ),
+    ("fixed,moving,aligned", "ct.nii.gz,far.mha,true", r"ct\.nii\.gz and far\.mha do not overlap under the files' own"),
+]
+
+
+@pytest.mark.parametrize(("header", "row", "message"), BAD)
+def test_what_cannot_be_used_is_named_at_once(folder: Path, header: str, row: str, message: str) -> None:
+    bad_files(folder)
+    with pytest.raises(DataError, match=rf"^pairs\.csv line 2: .*{message.removeprefix('line 2: ')}"):
+        FolderDataset(manifest(folder, row, header=header))
+
+
+def test_a_good_transform_is_not_refused(folder: Path) -> None:
+    bad_files(folder)
+    assert FolderDataset(manifest(folder, "ct.nii.gz,cbct.mha,shift.tfm", header="fixed,moving,transform")).ids
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("fixed,moving", "ct.nii.gz,cut.nii", r"cut\.nii is truncated or damaged \(\d+ of \d+ bytes\)"),
+        ("fixed,moving", "ct.nii.gz,flat.mha", r"flat\.mha is 0 everywhere"),
+        ("fixed,moving,fixed_mask", "ct.nii.gz,cbct.mha,empty.nrrd", r"mask empty\.nrrd is empty"),
+        ("fixed,moving,fixed_labels,moving_labels", "ct.nii.gz,cbct.mha,empty.nrrd,labels.nrrd", r"labels empty\.nrrd"),
+    ],
+)
+def test_bad_voxels_are_named_on_loading(folder: Path, header: str, row: str, message: str) -> None:
+    bad_files(folder)
+    dataset = FolderDataset(manifest(folder, row, header=header))
+    with pytest.raises(DataError, match=rf"^pairs\.csv line 2: .*{message}"):
+        dataset.load(0)
+
+
+def test_every_row_is_looked_at_in_every_split(folder: Path) -> None:
+    manifest(
+        folder,
+        "ct.nii.gz,gone.mha,train",
+        "ct.nii.gz,cbct.mha,test",
+        "also-gone.mha,cbct.mha,validation",
+        header="fixed,moving,split",
+    )
+    with pytest.raises(DataError) as raised:
+        FolderDataset(folder, split="test")
+    assert "has 2 problems" in str(raised.value)
+    assert "pairs.csv line 2" in str(raised.value) and "pairs.csv line 4" in str(raised.value)
+
+
+def test_a_folder_that_holds_no_pairs_shows_what_it_should(tmp_path: Path) -> None:
+    files.write(tmp_path / "one.mha", files.image())
+    with pytest.raises(DataError, match=r"has no pairs\.csv; it should look like this") as raised:
+        FolderDataset(tmp_path)
+    assert "cbct_01.nii.gz,ct_01.nii.gz,cbct,ct,true" in str(raised.value)
+    (tmp_path / "Pairs_final.csv").write_text("")
+    with pytest.raises(DataError, match=r"it has Pairs_final\.csv: rename the manifest to pairs\.csv"):
+        FolderDataset(tmp_path)
+    with pytest.raises(DataError, match="does not exist; a folder of pairs looks like this"):
+        FolderDataset(tmp_path / "nowhere")
+
+
+def test_the_example_of_the_message_is_a_good_manifest(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        FolderDataset(tmp_path)
+    lines = [line.strip() for line in str(raised.value).splitlines()]
+    start = lines.index("fixed,moving,fixed_modality,moving_modality,aligned")
+    for name, seed in (("cbct_01.nii.gz", 1), ("ct_01.nii.gz", 2)):
+        files.write(tmp_path / name, files.image(seed=seed))
+    manifest(tmp_path, lines[start + 1], header=lines[start])
+    pair = FolderDataset(tmp_path).load(0)
+    assert (pair.fixed.modality, pair.moving.modality) == ("cbct", "ct")
