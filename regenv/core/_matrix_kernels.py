@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba import types
+
+from regenv.core._types import given, written
 
 _TAYLOR_TERMS = 14  # with a norm of at most 1/2 the remainder is below 1e-17
 
@@ -129,14 +132,30 @@ def _orthonormalise(matrix, keep_scale):  # type: ignore[no-untyped-def]
             matrix[i, j] = r[i, j] * scale
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(
+    [types.void(given(types.float64, 2), given(types.float64, 3), written(types.float64, 3))], cache=True, nogil=True
+)
 def exponentials(coefficients, generators, out):  # type: ignore[no-untyped-def]
     """Writes exp(sum_k c_bk G_k) of each lane b to ``out`` (B, d + 1, d + 1)."""
     for b in range(coefficients.shape[0]):
         _exponential(coefficients[b], generators, out[b])
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(
+    [
+        types.void(
+            given(types.float64, 3),
+            given(types.float64, 2),
+            given(types.float64, 3),
+            given(types.float64, 3),
+            types.boolean,
+            types.boolean,
+            written(types.float64, 3),
+        )
+    ],
+    cache=True,
+    nogil=True,
+)
 def steps(matrices, coefficients, frames, generators, orthonormal, keep_scale, out):  # type: ignore[no-untyped-def]
     """Writes T . F exp(sum_k c_k G_k) F^-1 of each lane to ``out``; a lane of zeros is copied bit for bit."""
     n = matrices.shape[1]

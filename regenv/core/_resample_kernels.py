@@ -20,6 +20,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from regenv.core._types import FLAGS, IMAGES, LANES, given, written
+
 _ONE = 1 << 32  # one voxel
 _HALF = 1 << 31
 _ROW_START_SCALE = float(1 << 20)
@@ -219,7 +221,26 @@ def _to_uint8(row, out):  # type: ignore[no-untyped-def]
         out[j] = np.uint8(np.int32(value * np.float32(255.0) + np.float32(0.5)))
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(
+    [
+        types.void(
+            *LANES,
+            given(types.int64, 1),
+            given(types.int64, 2),
+            given(types.float64, 3),
+            given(types.float64, 4),
+            given(types.float32, 1),
+            written(types.float32, 4),
+            written(types.uint8, 4),
+            IMAGES,
+            FLAGS,
+            written(types.float64, 2),
+            written(types.uint8, 4),
+        )
+    ],
+    cache=True,
+    nogil=True,
+)
 def render_lanes(  # type: ignore[no-untyped-def]
     start, stop, addresses, shapes, matrices, planes, backgrounds, out, valid, fixed, mask, sums, out_u8
 ):

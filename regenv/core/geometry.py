@@ -93,7 +93,7 @@ class Grid:
     @cached_property
     def physical_to_index(self) -> FloatArray:
         """Inverse of :attr:`index_to_physical`."""
-        return np.linalg.inv(self.index_to_physical)
+        return np.asarray(np.linalg.inv(self.index_to_physical), dtype=np.float64)
 
     @cached_property
     def centre(self) -> FloatArray:

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from regenv.core._types import LANES, VIEWS, given, written
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, written(types.float64, 3))], cache=True, nogil=True)
 def joint_histograms(start, stop, fixed, moved, mask, valid, histograms):  # type: ignore[no-untyped-def]
     """Adds the pixels of each lane to ``histograms`` (B, bins, bins), rows the fixed image's bins."""
     bins = histograms.shape[1]
@@ -41,7 +43,7 @@ def joint_histograms(start, stop, fixed, moved, mask, valid, histograms):  # typ
             row[k + 2] += t * t * t / 6.0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*LANES, given(types.float64, 3), written(types.float64, 2))], cache=True, nogil=True)
 def _entropies(start, stop, histograms, entropies):  # type: ignore[no-untyped-def]
     """Writes H(F), H(M), H(F, M) in nats to ``entropies`` (B, 3); zeros for an empty histogram."""
     bins = histograms.shape[1]

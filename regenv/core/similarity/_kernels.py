@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba import types
+
+from regenv.core._types import FLAGS, LANES, VIEWS, written
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*LANES, FLAGS, FLAGS, written(types.float64, 2))], cache=True, nogil=True)
 def count_lanes(start, stop, mask, valid, counts):  # type: ignore[no-untyped-def]
     """Writes n_mask and n_valid of each lane to ``counts`` (B, 2)."""
     for b in range(start, stop):
@@ -20,7 +23,9 @@ def count_lanes(start, stop, mask, valid, counts):  # type: ignore[no-untyped-de
         counts[b, 1] = n_valid
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@numba.njit(
+    [types.void(*VIEWS, written(types.float64, 2))], cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}
+)
 def sum_lanes(start, stop, fixed, moved, mask, valid, sums):  # type: ignore[no-untyped-def]
     """Writes the seven sums of :mod:`regenv.core.resample` of each lane to ``sums`` (B, 7)."""
     for b in range(start, stop):

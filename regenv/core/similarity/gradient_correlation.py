@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from regenv.core._types import BOOL, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
@@ -30,7 +32,7 @@ def _sobel(image, s, i, j, depth, out):  # type: ignore[no-untyped-def]
                 out[2] += dz * wx * wy * v
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, BOOL, VALUES)], cache=True, nogil=True)
 def _gradient_correlation(start, stop, fixed, moved, mask, valid, volumetric, values):  # type: ignore[no-untyped-def]
     n_planes, height, width = fixed.shape[1:]
     depth = 1 if volumetric else 0

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from regenv.core._types import BOOL, DOUBLE, INT, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
@@ -16,7 +18,7 @@ from regenv.core.similarity._local import local_moments
 _FULL_WINDOW = 0.5  # share of a window that must be valid: of two pixels the correlation is always 1
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, INT, BOOL, DOUBLE, VALUES)], cache=True, nogil=True)
 def _lncc(start, stop, fixed, moved, mask, valid, window, volumetric, flat, values):  # type: ignore[no-untyped-def]
     taps = np.ones(window)
     enough = _FULL_WINDOW * float(window) ** (3 if volumetric else 2)

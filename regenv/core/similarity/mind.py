@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from regenv.core._types import BOOL, DOUBLE, IMAGES, LANES, VALUES, VIEWS, given, written
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
@@ -49,13 +51,13 @@ def _describe(image, taps, volumetric, out):  # type: ignore[no-untyped-def]
                     out[k, s, i, j] /= largest
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*LANES, IMAGES, given(DOUBLE, 1), BOOL, written(types.float32, 5))], cache=True, nogil=True)
 def _prepare(start, stop, images, taps, volumetric, descriptors):  # type: ignore[no-untyped-def]
     for b in range(start, stop):
         _describe(images[b], taps, volumetric, descriptors[b])
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, given(types.float32, 5), given(DOUBLE, 1), BOOL, VALUES)], cache=True, nogil=True)
 def _mind(start, stop, fixed, moved, mask, valid, state, taps, volumetric, values):  # type: ignore[no-untyped-def]
     descriptors = np.empty(state.shape[1:], np.float32)
     eroded = np.empty(moved.shape[1:], np.uint8)

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from regenv.core._types import BOOL, DOUBLE, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import is_constant
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, BOOL, DOUBLE, VALUES)], cache=True, nogil=True)
 def _ngf(start, stop, fixed, moved, mask, valid, volumetric, edge, values):  # type: ignore[no-untyped-def]
     n_planes, height, width = fixed.shape[1:]
     depth = 1 if volumetric else 0

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from regenv.core._types import BOOL, DOUBLE, VALUES, VIEWS, given
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import is_constant, local_moments
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, given(DOUBLE, 1), BOOL, DOUBLE, DOUBLE, VALUES)], cache=True, nogil=True)
 def _ssim(start, stop, fixed, moved, mask, valid, taps, volumetric, c1, c2, values):  # type: ignore[no-untyped-def]
     moments = np.empty((6,) + fixed.shape[1:])
     scratch = np.empty(fixed.shape[1:])
