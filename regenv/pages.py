@@ -82,7 +82,6 @@ def _parts(env_id: str) -> _Parts:
     task = get_task(env_id)
     config = make_config(env_id)
     model = get_model(task.model, task.ndim)
-    assert config.view_size is not None and config.view_spacing_mm is not None
     view = make_view(config.observation, ndim=task.ndim, size=config.view_size, spacing_mm=config.view_spacing_mm)
     actions = make_actions(config.actions, model, steps=config.steps, default_steps=task.steps, stop=config.stop)
     return _Parts(task, config, model, view, actions)
@@ -172,21 +171,20 @@ def _observation_space(p: _Parts) -> str:
 def _rewards(p: _Parts) -> str:
     return (
         f"`{p.config.reward_scale:g} x (gain in {p.config.reward} of the step) - {p.config.step_cost:g}`, the cost "
-        "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask, and falls "
-        "to its value for unrelated images as the overlap falls under one half. The gain telescopes: its sum over an "
-        "episode is the last similarity less the first.\n\n"
+        "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where less "
+        "than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot pay. "
+        "The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
         "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
         'privileged `"tre"`, `"parameter_distance"` and `"dice"`; `reward_region="volume"` takes the whole view volume.'
     )
 
 
 def _starting_state(p: _Parts) -> str:
-    assert p.config.misalignment is not None
     widths = ", ".join(f"{width:g} {_UNITS[unit]}" for unit, width in p.config.misalignment.items())
     return (
         "A pair of the split, and the true transform composed with a misalignment drawn uniformly, of at most "
-        f"{widths} in each degree of freedom. The moving image has a random physical frame, so the identity says "
-        "nothing. "
+        f"{widths} in each degree of freedom. Every pair has its own random physical frame and crop, so neither the "
+        "identity nor aligned centres are the answer. "
         '`reset(options={"pair": id, "start": matrix})` pins either.'
     )
 
