@@ -171,9 +171,9 @@ def _observation_space(p: _Parts) -> str:
 def _rewards(p: _Parts) -> str:
     return (
         f"`{p.config.reward_scale:g} x (gain in {p.config.reward} of the step) - {p.config.step_cost:g}`, the cost "
-        "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where less "
-        "than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot pay. "
-        "The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
+        "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where "
+        "less than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot "
+        "pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
         "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
         'privileged `"tre"`, `"parameter_distance"` and `"dice"`; `reward_region="volume"` takes the whole view volume.'
     )
