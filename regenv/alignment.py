@@ -15,7 +15,7 @@ from regenv.core.similarity import get_similarity
 from regenv.core.tre import lattice_points, mean_tre
 from regenv.data.pair import ImagePair
 from regenv.envs.canvas import Canvas
-from regenv.envs.cases import CaseSource
+from regenv.envs.cases import Case, CaseSource
 from regenv.envs.single import RegistrationEnv
 from regenv.envs.starts import draw_misalignment, half_widths, misaligned
 from regenv.envs.views import make_view
@@ -200,7 +200,7 @@ class Measure:
         spacing = max(float(pair.fixed.grid.extent.max()) / MEASURE_SIZE, 1.0)
         view = make_view("volume", ndim=pair.ndim, size=MEASURE_SIZE, spacing_mm=spacing)
         self._canvas = Canvas(view, 1, threads=1)
-        self._canvas.load(0, CaseSource(OnePair(pair), get_model("affine", pair.ndim)).case(0))
+        self._canvas.load(0, _case(pair))
 
     def similarity(self, transform: NDArray[np.float64]) -> float:
         """The similarity under a ``(4, 4)`` transform, larger is better."""
@@ -212,6 +212,11 @@ class Measure:
         """Share of the fixed image that the moved one covers."""
         self._canvas.render(transform[None])
         return float(self._canvas.levels[0].sums[0, 1] / max(self._canvas.levels[0].sums[0, 0], 1.0))
+
+
+def _case(pair: ImagePair) -> Case:
+    rigid = get_model("rigid", pair.ndim)
+    return CaseSource(OnePair(pair), rigid, half_widths(rigid, NEARBY)).case(0)
 
 
 class _Solver:

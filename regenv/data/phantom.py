@@ -20,7 +20,7 @@ from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import check_option
 
-VERSION = 1
+VERSION = 2
 """Part of every cache key: raised whenever the same seed gives other images."""
 
 SUBJECTS = {"train": 32, "validation": 8, "test": 40}
@@ -28,6 +28,8 @@ CASES = {"train": 256, "validation": 64, "test": 200}
 _FIRST_SEED = {"train": 0, "validation": 10_000, "test": 20_000}
 _MODALITIES = ("ct", "cbct")
 _ANATOMY_MM = 2.5
+_TILT_DEG = 10.0
+"""How differently the patient may lie in the second scan: or the headers' axes alone would tell the rotation."""
 
 # what a cone-beam scan of each field of view is centred on: range of z in mm of the subject, radius and height range
 _CONE = {
@@ -43,8 +45,8 @@ class PhantomDataset:
 
     In CT-CBCT registration the fixed image is the CBCT, taken on the table, and the moving one is the CT, taken for
     planning: ``modalities=("cbct", "ct")``. Any other order or choice of the two works as well; two scans of one
-    modality differ in noise, contrast medium, grid and pose. The patient lies differently in the second scan (a few
-    degrees and millimetres), but is rigid: the true transform is exact.
+    modality differ in noise, contrast medium, grid and pose. The patient lies differently in the second scan (up to
+    10 degrees about each axis), but is rigid: the true transform is exact.
 
     The fixed mask is the patient within the scanner's field of view, so that TRE is measured where the fixed image
     shows something.
@@ -167,16 +169,16 @@ def _cone_beam_scan(anatomy, field_of_view: str, rng: np.random.Generator) -> Im
     levels, radii, heights = _CONE[field_of_view]
     scanner = replace(draw_scanner(rng), height_mm=float(rng.uniform(*heights)))
     if radii is not None:
-        scanner = replace(scanner, radius_mm=float(rng.uniform(*radii)), pixel_mm=float(rng.uniform(2.4, 2.8)))
+        scanner = replace(scanner, radius_mm=float(rng.uniform(*radii)), pixel_mm=float(rng.uniform(2.0, 2.4)))
     contrast = float(rng.uniform(40, 200)) if rng.random() < 0.25 else 0.0
     hu = hounsfield(anatomy, contrast, venous=float(rng.uniform(0.4, 1.2)))
     isocentre = _isocentre(anatomy, field_of_view, float(rng.uniform(*levels)), scanner.height_mm)
     isocentre = isocentre + rng.normal(0, 5, 3)
     # the patient in this scanner's axes
-    axes = rotation(*rng.normal(0, 3.0, 3))
+    axes = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
     extent = np.array([400.0, 330.0, scanner.height_mm * 1.1])
     centre = isocentre + axes @ np.array([0.0, 20.0, 0.0])
-    spacing = 3.0
+    spacing = 2.7
     grid = Grid.centred((extent / spacing).astype(int), (spacing,) * 3, centre, axes)
     turned, _ = resample(hu, grid)
     volume = add_table(Image(turned, grid, "ct", hu.background), rng, curved=False)

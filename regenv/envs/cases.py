@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ from regenv.core.models import MatrixModel
 from regenv.core.tre import lattice_points
 from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair, Truth
+from regenv.envs.starts import draw_misalignment, misaligned
 from regenv.envs.windows import apply_window
 from regenv.errors import DataError, WithheldError, near_miss
 
@@ -137,24 +140,33 @@ class PointErrors:
 class CaseSource:
     """Draws and prepares the cases of a data set.
 
-    On the test split a prepared case carries no truth, ids are opaque indices, and the truth is read afresh, and only
-    inside :meth:`reference`, when a start is drawn from it.
+    On the test split a prepared case carries no truth, ids are opaque indices, and neither the data set nor a true
+    transform is an attribute of anything: a start is drawn where the truth is read, and only the start comes back. The
+    draw is salted with the truth, so that who knows the generator's state cannot take the misalignment off the start.
 
     Args:
         dataset: Where pairs come from.
         model: Transform model of the environment.
+        widths: ``(K,)`` half widths of the misalignment.
+
+    Attributes:
+        name: Of the data set.
+        split: Of the data set.
+        withheld: Whether the truth is withheld.
+        ids: Ids of the pairs.
     """
 
-    def __init__(self, dataset: Dataset, model: MatrixModel) -> None:
+    def __init__(self, dataset: Dataset, model: MatrixModel, widths: NDArray[np.float64]) -> None:
         if len(dataset.ids) == 0:
             raise DataError(f"data set {dataset.name!r} has no pair in its {dataset.split!r} split; try another split")
         if dataset.ndim != model.ndim:
             raise DataError(f"data set {dataset.name!r} is {dataset.ndim}-D, the environment is {model.ndim}-D")
-        self.dataset = dataset
+        self.name, self.split = dataset.name, dataset.split
         self.withheld = dataset.split == "test"
         self.ids = tuple(str(i) for i in range(len(dataset.ids))) if self.withheld else tuple(dataset.ids)
         self._index = {pair_id: i for i, pair_id in enumerate(self.ids)}
         self._prepared: OrderedDict[int, Case] = OrderedDict()
+        self._prepare, self._start = _readers(dataset, self.ids, self.withheld, model, widths)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -166,44 +178,41 @@ class CaseSource:
             ValueError: If there is none of that id; the message names the nearest.
         """
         if str(pair_id) not in self._index:
-            shown = self.ids[:10]
             raise ValueError(
-                f"no pair {pair_id!r} in the {self.dataset.split} split of {self.dataset.name!r} "
-                f"({len(self.ids)} pairs); {near_miss(pair_id, shown)}"
+                f"no pair {pair_id!r} in the {self.split} split of {self.name!r} ({len(self.ids)} pairs); "
+                f"{near_miss(pair_id, self.ids[:10])}"
             )
         return self._index[str(pair_id)]
 
     def case(self, index: int) -> Case:
         """The prepared case; the last few are kept in memory."""
         if index not in self._prepared:
-            self._prepared[index] = self._prepare(self.dataset.load(index), self.ids[index])
+            self._prepared[index] = self._prepare(index)
             if len(self._prepared) > CASES_IN_MEMORY:
                 self._prepared.popitem(last=False)
         self._prepared.move_to_end(index)
         return self._prepared[index]
 
-    def reference(self, index: int) -> NDArray[np.float64]:
-        """The true transform from which a start is drawn. Never stored on the test split.
+    def draw_start(self, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """A start for a pair: its true transform composed with a misalignment drawn from ``rng``.
 
         Raises:
             DataError: If the pair comes with neither a transform nor landmarks.
         """
-        case = self._prepared.get(index)
-        privileged = case.privileged if case is not None else None
-        if privileged is None:
-            privileged = privileged_of(self.dataset.load(index))
-        if privileged is None:
-            raise DataError(
-                f"pair {self.ids[index]!r} of {self.dataset.name!r} has no true transform and no landmarks to draw a "
-                'start from; pass one: reset(options={"pair": ..., "start": matrix})'
-            )
-        return privileged.transform
+        return self._start(self.case(index), index, rng)
 
-    def _prepare(self, pair: ImagePair, pair_id: str) -> Case:
+
+def _readers(
+    dataset: Dataset, ids: tuple[str, ...], withheld: bool, model: MatrixModel, widths: NDArray[np.float64]
+) -> tuple[Callable[[int], Case], Callable[[Case, int, np.random.Generator], NDArray[np.float64]]]:
+    """The two functions that read pairs: one prepares a case, one draws a start. Only they know the data set."""
+
+    def prepare(index: int) -> Case:
+        pair = dataset.load(index)
         fixed, fixed_background = apply_window(pair.fixed)
         moving, moving_background = apply_window(pair.moving)
         return Case(
-            id=pair_id,
+            id=ids[index],
             fixed=fixed,
             fixed_background=fixed_background,
             moving=moving,
@@ -211,8 +220,22 @@ class CaseSource:
             mask=None if pair.fixed_mask is None else np.ascontiguousarray(pair.fixed_mask, dtype=np.float32),
             fixed_grid=pair.fixed.grid,
             moving_grid=pair.moving.grid,
-            privileged=None if self.withheld else privileged_of(pair),
+            privileged=None if withheld else privileged_of(pair),
         )
+
+    def start(case: Case, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        privileged = case.privileged or privileged_of(dataset.load(index))
+        if privileged is None:
+            raise DataError(
+                f"pair {ids[index]!r} of {dataset.name!r} has no true transform and no landmarks to draw a start "
+                'from; pass one: reset(options={"pair": ..., "start": matrix})'
+            )
+        if withheld:
+            salt = np.frombuffer(hashlib.sha256(privileged.transform.tobytes()).digest(), dtype="<u4")
+            rng = np.random.default_rng([int(rng.integers(2**32)), *salt.tolist()])
+        return misaligned(privileged.transform, case.frame, draw_misalignment(rng, widths), model)
+
+    return prepare, start
 
 
 def require_privileged(case: Case, what: str, withheld: bool) -> Privileged:

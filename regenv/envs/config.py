@@ -94,7 +94,7 @@ def make_config(
                 f"{task_id} has no keyword {name!r}; {near_miss(name, [*known, 'preset', 'render_mode'])}"
             )
     given = {name: value for name, value in keywords.items() if value is not None}
-    chosen = _preset_keywords(preset, given) | given
+    chosen = _preset_keywords(task, preset, given) | given
     if chosen.get("split") == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")
     config = Config(task=task, **(_task_defaults(task, chosen.get("reward", task.similarity)) | chosen))
@@ -120,11 +120,13 @@ def _task_defaults(task: Task, reward: object) -> dict[str, Any]:
     }
 
 
-def _preset_keywords(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def _preset_keywords(task: Task, preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """A preset's keywords; on the test split those that need the truth are left out, and its reward pays nothing."""
     if preset is None:
         return {}
     chosen = get_preset(preset)
+    if "misalignment" in chosen:  # a preset of a rigid process says nothing of scales and shears
+        chosen["misalignment"] = {**task.misalignment, **chosen["misalignment"]}
     if given.get("split") == "test":
         chosen.pop("goal", None)
         if chosen.get("reward") in PRIVILEGED_REWARDS:

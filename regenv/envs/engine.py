@@ -23,7 +23,7 @@ from regenv.envs.cases import Case, CaseSource, PointErrors, require_privileged
 from regenv.envs.config import Config
 from regenv.envs.dynamics import Dynamics
 from regenv.envs.rewards import SimilarityPotential, make_potential
-from regenv.envs.starts import draw_misalignment, half_widths, misaligned
+from regenv.envs.starts import half_widths
 from regenv.envs.views import make_view
 
 Info = dict[str, Any]
@@ -64,7 +64,7 @@ class Engine:
         self.config = config
         self.lanes = lanes
         self.model = get_model(task.model, task.ndim)
-        self.source = CaseSource(_dataset(config), self.model)
+        self.source = CaseSource(_dataset(config), self.model, half_widths(self.model, config.misalignment))
         self.withheld = self.source.withheld
         self.view = make_view(
             config.observation, ndim=task.ndim, size=config.view_size, spacing_mm=config.view_spacing_mm
@@ -74,7 +74,6 @@ class Engine:
         )
         self.canvas = make_canvas(self.view, lanes, config.threads, config.device)
         self.dynamics = Dynamics(self.model, self.view.extent_mm)
-        self._widths = half_widths(self.model, config.misalignment)
         self._make_potentials()
         self._dtype = np.dtype(config.dtype)
         self._frames = np.tile(np.eye(task.ndim + 1), (lanes, 1, 1))
@@ -125,14 +124,12 @@ class Engine:
         """
         options = dict(options or {})
         drawn = int(rng.integers(len(self.source)))
-        coefficients = draw_misalignment(rng, self._widths)
         index = self.source.index(options.pop("pair")) if "pair" in options else drawn
         start = self._checked_start(options.pop("start")) if "start" in options else None
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: 'pair', 'start'")
-        case = self.source.case(index)
         if start is None:
-            start = misaligned(self.source.reference(index), case.frame, coefficients, self.model)
+            start = self.source.draw_start(index, rng)
         self.place(lane, index, start)
         self.starts[lane] = start
         self.elapsed[lane] = 0

@@ -22,12 +22,12 @@ def test_the_same_samples_bytes_and_sums(observation, blobs):
 
     view = make_view(observation, ndim=3, size=20, spacing_mm=9.0)
     rigid = get_model("rigid", 3)
-    source = CaseSource(blobs, rigid)
+    source = CaseSource(blobs, rigid, np.zeros(6))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     canvases = [Canvas(view, 3, 1), TorchCanvas(view, 3, 1, device)]
     rng = np.random.default_rng(0)
     away = rigid.exp(rng.uniform(-1, 1, (3, 6)) * [40, 40, 40, 30, 30, 30])
-    poses = np.stack([source.reference(i) for i in range(3)]) @ away
+    poses = np.stack([source.draw_start(i, rng) for i in range(3)]) @ away
     for canvas in canvases:
         for lane in range(3):
             canvas.load(lane, source.case(lane))
