@@ -43,7 +43,7 @@ def make_dataset(
     name: str,
     *,
     split: str = "train",
-    modalities: Sequence[str] = ("ct", "cbct"),
+    modalities: Sequence[str] = ("cbct", "ct"),
     field_of_view: str = "torso",
     model: str = "rigid",
     ndim: int = 3,
@@ -54,7 +54,7 @@ def make_dataset(
         name: ``"phantom"`` (procedural anatomy), ``"shapes"`` (random shapes and contrasts) or ``"folder:PATH"``
             (your images, see :class:`regenv.data.folder.FolderDataset`).
         split: ``"train"``, ``"validation"`` or ``"test"``.
-        modalities: Of fixed and moving image, such as ``("ct", "cbct")``.
+        modalities: Of fixed and moving image, such as ``("cbct", "ct")``.
         field_of_view: What the embedded anatomy shows: ``"torso"``, ``"spine"``, ``"heart"``, ``"head_and_neck"``.
         model: Transform model of the environment; a folder's true transforms are checked against it.
         ndim: 2 or 3; images of another dimension are refused.
@@ -72,7 +72,7 @@ def make_dataset(
     check_option("ndim", ndim, (2, 3))
     modalities = tuple(modalities) if not isinstance(modalities, str) else (modalities,)
     if len(modalities) != 2:
-        raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('ct', 'cbct')")
+        raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('cbct', 'ct')")
     if name == "phantom":
         from regenv.data.phantom import PhantomDataset
 

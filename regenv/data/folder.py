@@ -61,7 +61,7 @@ class FolderDataset:
         path: str | os.PathLike[str],
         *,
         split: str = "test",
-        modalities: Sequence[str] = ("ct", "cbct"),
+        modalities: Sequence[str] = ("cbct", "ct"),
         model: str = "rigid",
         ndim: int = 3,
     ) -> None:
@@ -107,8 +107,9 @@ class FolderDataset:
         def framed() -> ImagePair:
             base = self._memory.get(("row", row.line), lambda: self._load_row(row), _bytes)
             rng = case_generator("folder", row.id, k)
-            # Landmarks of a pair that is not aligned are its only truth: a crop would cut some of it off.
-            pair = with_random_frame(base, rng) if row.aligned else with_random_frame(base, rng, max_crop=0.0)
+            # Where landmarks are the only truth, a crop would cut some of it off.
+            known = base.truth is not None and base.truth.transform is not None
+            pair = with_random_frame(base, rng) if known else with_random_frame(base, rng, max_crop=0.0)
             return replace(pair, id=self.ids[index])
 
         return self._memory.get(("case", index), framed, _bytes)

@@ -195,7 +195,7 @@ def _row(number: int, cells: dict[str, str], folder: Path, modalities: Sequence[
         random_frame=frame == "random",
         cases=cases,
         simulate=simulate,
-        **sides,  # type: ignore[arg-type]
+        **sides,
         **files,  # type: ignore[arg-type]
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def simulated_cbct(ct: Image, name: str) -> Image:
     Returns:
         The CBCT; its truth against the CT is the identity.
     """
-    from regenv.data.modality import cbct, common, projection
+    from regenv.data.modality import cbct
 
     def build() -> Mapping[str, NDArray[Any]]:
         # What scanners pad their images with lies far below air, and no tissue attenuates less than air does.
@@ -45,13 +44,10 @@ def simulated_cbct(ct: Image, name: str) -> Image:
         }
 
     voxels = hashlib.sha256(ct.array.tobytes()).hexdigest()
-    # The physics has no version of its own, so its source stands for one: a user's CT is never matched with a CBCT that
-    # another release made.
-    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (cbct, common, projection))
     key = digest(
         "simulated-cbct",
         VERSION,
-        physics=hashlib.sha256(sources).hexdigest(),
+        physics=cbct.VERSION,
         voxels=voxels,
         grid=ct.grid.index_to_physical,
         size=ct.grid.size,

@@ -65,7 +65,7 @@ def test_a_pair_in_the_frames_of_its_files(folder: Path) -> None:
         "one,anna,ct.nii.gz,cbct.mha,labels.nrrd,labels.nrrd,three.csv,three.csv,labels.nrrd,truth.tfm",
         header="id,subject,fixed,moving,fixed_mask,moving_labels,fixed_landmarks,moving_landmarks,fixed_labels,transform",
     )
-    dataset = make_dataset(f"folder:{folder}", split="test")
+    dataset = make_dataset(f"folder:{folder}", split="test", modalities=("ct", "cbct"))
     assert (dataset.ids, dataset.subjects, dataset.ndim) == (("one",), ("anna",), 3)
     pair = dataset.load(0)
     source = sitk.ReadImage(str(folder / "ct.nii.gz"))
