@@ -60,7 +60,7 @@ def show(track: Track, folders: list[Path], *, trial: bool) -> None:
 
     rows: list[TableRow] = []
     for folder in folders:
-        found = verify(folder, trial=trial)
+        found = verify(folder, track=track, trial=trial)
         if not found.ok:
             raise LeaderboardError("\n".join(f"{folder}: {failure}" for failure in found.failures))
         rows.append(table_row(found, found.track or track))

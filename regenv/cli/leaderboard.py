@@ -14,17 +14,20 @@ leaderboard = typer.Typer(no_args_is_help=True)
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, or a folder of rows.")],
     trial: Annotated[bool, typer.Option("--trial", help="Accept rows of only the first cases.")] = False,
+    track: Annotated[Path | None, typer.Option(help="A track of one's own (.toml) that the rows were run on.")] = None,
 ) -> None:
     """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images."""
+    from regenv.evaluation.track import read_track
     from regenv.leaderboard.verify import LEVELS, find_rows
     from regenv.leaderboard.verify import verify as verify_row
 
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     rows = find_rows(folder) or [folder]
+    own = read_track(track) if track is not None else None
     refused = 0
     for row in rows:
-        found = verify_row(row, trial=trial)
+        found = verify_row(row, track=own, trial=trial)
         refused += not found.ok
         if found.level is not None:
             typer.echo(f"{row}: {found.level} ({LEVELS[found.level]})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,10 +41,16 @@ def track_dataset(track: Track) -> Dataset:
 
 
 def generator_of(dataset: Dataset) -> str:
-    """Name and version of what made the pairs, such as ``"phantom 3"``; a folder's pairs were not made."""
-    version = getattr(sys.modules[type(dataset).__module__], "VERSION", None)
+    """Name and versions of what made the pairs, such as ``"phantom 3, cbct 1"``; a folder's pairs were not made."""
     name = dataset.name.partition(":")[0]
-    return name if version is None else f"{name} {version}"
+    version = getattr(sys.modules[type(dataset).__module__], "VERSION", None)
+    if version is None:
+        return name
+    parts = [f"{name} {version}"]
+    for modality in dict.fromkeys(getattr(dataset, "modalities", ())):
+        physics = getattr(importlib.import_module(f"regenv.data.modality.{modality}"), "VERSION", None)
+        parts += [] if physics is None else [f"{modality} {physics}"]
+    return ", ".join(parts)
 
 
 def derive_cases(

@@ -14,7 +14,7 @@ from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, find_track, track_names, write_atomically
 from regenv.leaderboard.verify import LEVELS, Verification, find_rows, verify
 
-REFERENCE_ROW = "simpleitk"
+REFERENCE_ROW = "simpleitk-mi"
 
 
 class LeaderboardError(ValueError):
@@ -77,7 +77,7 @@ def collect(folder: Path, track: Track, *, trial: bool = False) -> list[TableRow
     """
     rows, problems = [], []
     for path in find_rows(folder / track.name):
-        found = verify(path, trial=trial)
+        found = verify(path, track=track, trial=trial)
         problems += [f"{path.name}: {failure}" for failure in found.failures]
         if found.ok and found.level != "claimed":
             rows.append(table_row(found, found.track or track))

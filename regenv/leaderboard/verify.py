@@ -108,20 +108,21 @@ class _RefusedError(Exception):
         self.failures = failures
 
 
-def verify(folder: Path | str, *, trial: bool = False) -> Verification:
+def verify(folder: Path | str, *, track: Track | None = None, trial: bool = False) -> Verification:
     """Verifies the row in a folder.
 
     Args:
         folder: Holds ``submission.toml`` and ``episodes.jsonl.gz``.
+        track: What the row must have been run on; default is the shipped track that it names.
         trial: Accept a row of only the first cases of a track, as trials and the demo write them.
     """
     folder = Path(folder)
     submission: Submission | None = None
-    track: Track | None = None
+    wanted, track = track, None
     try:
         _check_files(folder)
         submission, episodes = _read(folder)
-        track = _track_of(folder, submission)
+        track = _track_of(folder, submission) if wanted is None else wanted
         if track is None:
             return Verification(folder, "claimed", (), submission)
         process = _check_header(submission, track)
@@ -210,16 +211,16 @@ def _track_of(folder: Path, submission: Submission) -> Track | None:
                 )
     except TrackError as error:
         raise _RefusedError(Failure("track-digest", str(error))) from error
+    return track
+
+
+def _check_header(submission: Submission, track: Track) -> Process:
     if submission.track_digest != track.digest:
         raise _RefusedError(
             Failure(
                 "track-digest", f"the row was run on digest {submission.track_digest}, the track has {track.digest}"
             )
         )
-    return track
-
-
-def _check_header(submission: Submission, track: Track) -> Process:
     if submission.score_version != track.score_version:
         raise _RefusedError(
             Failure("score-version", f"scored by {submission.score_version}, the track by {track.score_version}")

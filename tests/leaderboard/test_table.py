@@ -28,14 +28,14 @@ def shifted(episodes, track, mm, at_once=True):
 @pytest.fixture()
 def rows(root, track, honest):
     write_row(root, track, "expert", honest)
-    write_row(root, track, "simpleitk", shifted(honest, track, 4), family="classical")
+    write_row(root, track, "simpleitk-mi", shifted(honest, track, 4), family="classical")
     write_row(root, track, "poor", shifted(honest, track, 12), family="rl")
     return root
 
 
 def test_rows_are_ordered_by_score(rows, track):
     found = table.collect(rows, track)
-    assert [row.submission.row for row in found] == ["expert", "simpleitk", "poor"]
+    assert [row.submission.row for row in found] == ["expert", "simpleitk-mi", "poor"]
     assert found[0].level == "replayed"
     assert found[1].steps is None
     assert found[0].score.low <= found[0].score.value <= found[0].score.high
@@ -44,11 +44,11 @@ def test_rows_are_ordered_by_score(rows, track):
 def test_table_shows_the_numbers(rows, track):
     found = table.collect(rows, track)
     text = table.markdown_table(found)
-    assert "| simpleitk | classical |" in text
+    assert "| simpleitk-mi | classical |" in text
     assert f"{100 * found[1].summary.success[5.0]:.0f} %" in text
     assert "at once" in text
     details = table.details_table(found)
-    assert "P(better than simpleitk)" in details
+    assert "P(better than simpleitk-mi)" in details
     assert "| expert |" in details and "| 1.00 |" in details
 
 
