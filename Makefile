@@ -1,7 +1,7 @@
 # Each target sets up `.venv` first, if it is not there yet; that is all the set-up there is.
 #   make demo          trains, evaluates and reports on the embedded phantom; DATA=PATH uses a folder of real pairs
 #   make test          the tests            make test-slow     the long ones
-#   make lint          ruff and mypy        make docs          the site, in docs/site
+#   make lint          ruff and mypy        make docs          the site, in site/
 #   make leaderboard   rebuilds benchmarks/LEADERBOARD.md and checks it against its sources
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -49,10 +49,14 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile -q -m slow
 
 # The conformance tests on the oldest release that is supported; `make test` runs them on the newest.
-test-oldest-gymnasium: $(STAMP)
-	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(OLDEST_DIR) gymnasium==$(OLDEST_GYMNASIUM)
+test-oldest-gymnasium: $(OLDEST_DIR)
 	PYTHONPATH=$(OLDEST_DIR) $(BIN)/python -c 'import gymnasium as g; assert g.__version__ == "$(OLDEST_GYMNASIUM)", g.__version__'
 	PYTHONPATH=$(OLDEST_DIR) $(BIN)/python -m pytest -n $(TEST_WORKERS) -q tests/envs/test_conformance.py
+
+$(OLDEST_DIR): $(STAMP)
+	rm -rf $@
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ gymnasium==$(OLDEST_GYMNASIUM)
+	@touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -65,11 +69,11 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 leaderboard: $(STAMP)
 	$(BIN)/regenv leaderboard build
 	$(BIN)/regenv leaderboard build --check
 
 clean:
-	rm -rf $(VENV) docs/site docs/environments dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site docs/environments dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

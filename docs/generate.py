@@ -1,0 +1,107 @@
+"""Writes the pages and tables that are made from the code: environments, leaderboard, agents, columns of a manifest.
+
+A hook of MkDocs, so that no build shows stale pages. `python docs/generate.py` writes them without building the site,
+and puts the same tables into README.md.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from regenv.data.manifest import COLUMNS
+from regenv.pages import environment_page, environment_table
+from regenv.registration import TASKS
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+README = ROOT / "README.md"
+LEADERBOARD = ROOT / "benchmarks" / "LEADERBOARD.md"
+
+
+def write_pages() -> list[str]:
+    """Writes all generated pages; returns those of the environments, relative to `docs/`."""
+    pages = {f"environments/{env_id}.md": environment_page(env_id) for env_id in TASKS}
+    generated = {"environments/index.md": _index(), "leaderboard.md": _leaderboard(), **pages}
+    (DOCS / "environments").mkdir(exist_ok=True)
+    for stale in set((DOCS / "environments").glob("*.md")) - {DOCS / name for name in generated}:
+        stale.unlink()
+    for name, text in generated.items():
+        path = DOCS / name
+        if not path.exists() or path.read_text() != text:  # untouched files keep `mkdocs serve` from rebuilding forever
+            path.write_text(text)
+    return sorted(pages)
+
+
+def on_config(config: Any) -> Any:
+    """MkDocs calls this before it reads the pages."""
+    pages = write_pages()
+    section = next(entry for entry in config.nav if "Environments" in entry)
+    section["Environments"] = ["environments/index.md", *({Path(page).stem: page} for page in pages)]
+    return config
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """MkDocs calls this for each page: tables take the place of their markers."""
+    return markdown.replace("<!-- columns -->", _columns()).replace("<!-- agents -->", _agents())
+
+
+def _leaderboard() -> str:
+    return LEADERBOARD.read_text() if LEADERBOARD.exists() else "# Leaderboard\n\nNo rows yet: `make leaderboard`.\n"
+
+
+def _columns() -> str:
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in COLUMNS.items()]
+    return "\n".join(["| column | holds |", "| --- | --- |", *rows])
+
+
+def _agents() -> str:
+    """Every module of `agents/` that has a factory, with the first line of its docstring."""
+    rows = []
+    for path in sorted((ROOT / "agents").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        made = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _is_factory(node)]
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        names = ", ".join(f"`{module}:{name}`" for name in made)
+        if made:
+            rows.append(f"| {names} | {_first_line(tree)} |")
+    return "\n".join(["| agent | what it does |", "| --- | --- |", *rows])
+
+
+def _first_line(tree: ast.Module) -> str:
+    return (ast.get_docstring(tree) or "").splitlines()[0].replace("``", "`")
+
+
+def _is_factory(function: ast.FunctionDef) -> bool:
+    return not function.name.startswith("_") and [a.arg for a in function.args.args] == ["seed"]
+
+
+def _index() -> str:
+    links = environment_table()
+    for env_id in TASKS:
+        links = links.replace(f"| `{env_id}` |", f"| [`{env_id}`]({env_id}.md) |")
+    return (
+        "# Environments\n\n"
+        "An id stands for a pair of modalities and a transform model. What is not a different task is a keyword: data "
+        "set, split, observation, actions, reward, preset. Whatever changes the distribution of an id's scores makes a "
+        "new version.\n\n"
+        f"{links}\n\n"
+        "`regenv list` prints the ids, `regenv info ID` a page, `regenv bench ID` the steps per second on your "
+        "machine.\n"
+    )
+
+
+def readme() -> str:
+    """README.md with the tables between its markers made anew."""
+    text = README.read_text()
+    for name, table in {"environments": environment_table()}.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"\n<!-- /{name} -->")
+        text = before + begin + table + end + after
+    return text
+
+
+if __name__ == "__main__":
+    write_pages()
+    README.write_text(readme())
