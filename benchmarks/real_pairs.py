@@ -14,10 +14,14 @@ import csv
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
 from regenv.data.folder import FolderDataset
+from regenv.data.image_io import read_image, write_image
 from regenv.errors import DataError
 
 _LUNG = "elastix_lung/3DCT_lung_"
@@ -30,6 +34,7 @@ PAIRS: tuple[dict[str, str], ...] = (
         "subject": "chest",
         "moving": f"{_CHEST}256x256x133.nii.gz",
         "moving_labels": f"{_CHEST}labels_256x256x133.nii.gz",
+        "moving_mask": "chest_body.nii.gz",
         "simulate": "cbct",
         "split": "test",
     },
@@ -61,6 +66,7 @@ PAIRS: tuple[dict[str, str], ...] = (
         "moving": f"{_BRAIN}FLAIR_axial.nii.gz",
         "fixed_modality": "t1",
         "moving_modality": "flair",
+        "fixed_mask": "brain_t1_head.nii.gz",
         "aligned": "true",
         "split": "test",
     },
@@ -71,6 +77,7 @@ PAIRS: tuple[dict[str, str], ...] = (
         "moving": f"{_BRAIN}DWI_trace_b0.nii.gz",
         "fixed_modality": "t1",
         "moving_modality": "b0",
+        "fixed_mask": "brain_t1_head.nii.gz",
         "aligned": "true",
         "split": "test",
     },
@@ -81,6 +88,7 @@ PAIRS: tuple[dict[str, str], ...] = (
         "moving": "nilearn_mni152/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
         "fixed_modality": "t1",
         "moving_modality": "t1",
+        "fixed_mask": "mni_t1_brain.nii.gz",
         "aligned": "true",
         "split": "validation",
     },
@@ -99,24 +107,22 @@ PAIRS: tuple[dict[str, str], ...] = (
 )
 """One row per pair; paths below the data folder. Scanner frames of the brain scans are good to about 2 mm."""
 
+MASKS = {
+    "chest_body.nii.gz": (f"{_CHEST}256x256x133.nii.gz", -500.0),
+    "brain_t1_head.nii.gz": (f"{_BRAIN}T1_SE_sagittal.nii.gz", 70.0),
+    "mni_t1_brain.nii.gz": ("nilearn_mni152/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz", 20.0),
+}
+"""Body masks that are made: the image, and the intensity that parts body from air. TRE is measured inside them."""
+
 KNEE_REFERENCE = (0.02383, -0.22576, -0.04996, 6.64422, -1.60439, 11.38556)
 """SimpleITK's rigid fit of the knees by correlation at three levels: Euler angles (rad) about the middle of the fixed
 image, then mm. Four further starts within 10 degrees and 10 mm, one of them by mutual information, ended within 1
 degree and 1 mm of it, and thigh and shin agree to the eye. It is a reference to develop with, good to about 2 mm."""
 
 COLUMNS = (
-    *("id", "subject", "fixed", "moving", "fixed_modality", "moving_modality"),
-    *(
-        "fixed_landmarks",
-        "moving_landmarks",
-        "moving_labels",
-        "transform",
-        "aligned",
-        "frame",
-        "simulate",
-        "cases",
-        "split",
-    ),
+    *("id", "subject", "fixed", "moving", "fixed_modality", "moving_modality", "fixed_mask", "moving_mask"),
+    *("fixed_landmarks", "moving_landmarks", "moving_labels", "transform", "aligned", "frame", "simulate", "cases"),
+    "split",
 )
 _FILES = tuple(c for c in COLUMNS if c.startswith(("fixed", "moving")) and not c.endswith("modality"))
 
@@ -135,7 +141,8 @@ def write_real_pairs(data: Path, out: Path, *, cases: int = 1) -> Path:
     Raises:
         DataError: If an image is missing, or the written folder cannot be used.
     """
-    missing = sorted({row[c] for row in PAIRS for c in _FILES if c in row and not (data / row[c]).is_file()})
+    named = {row[c] for row in PAIRS for c in _FILES if c in row} - set(MASKS)
+    missing = sorted(name for name in named if not (data / name).is_file())
     if missing:
         raise DataError(f"{data} lacks {', '.join(missing)}; give the folder that holds these files")
     out.mkdir(parents=True, exist_ok=True)
@@ -143,22 +150,44 @@ def write_real_pairs(data: Path, out: Path, *, cases: int = 1) -> Path:
     for pair in PAIRS:
         row = dict(pair)
         for column in _FILES:
-            if column in row:
+            if column in row and row[column] not in MASKS:
                 row[column] = _copy(data / row[column], out)
         random_frame = "aligned" in row or "simulate" in row or row.get("frame") == "random"
         row["cases"] = str(cases if random_frame else 1)
         rows.append(row)
+    for name, (source, threshold) in MASKS.items():
+        image = read_image(data / source)
+        write_image(out / name, image, labels=body_mask(image.array, threshold).astype(np.uint8))
     _write_knee_reference(data / "fair/knee3D_R.nii.gz", out / "knee_reference.tfm")
     path = out / "pairs.csv"
-    with tempfile.NamedTemporaryFile(
-        "w", dir=out, suffix=".part", delete=False, newline="", encoding="utf-8"
-    ) as stream:
-        writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.chmod(stream.name, 0o644)
-    os.replace(stream.name, path)
+    part = path.with_name("pairs.csv.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
+
+
+def body_mask(array: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """The largest connected thing brighter than a threshold, its holes filled slice by slice.
+
+    Args:
+        array: ``[z, y, x]``; y and x are the finer axes.
+        threshold: Between body and air.
+
+    Returns:
+        ``[z, y, x]``.
+    """
+    plane = np.ones((1, 3, 3), dtype=bool)
+    bright = ndimage.binary_opening(array > threshold, plane, iterations=2)
+    parts, _ = ndimage.label(bright)
+    body = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    body = ndimage.binary_closing(np.pad(body, ((0, 0), (4, 4), (4, 4))), plane, iterations=4)[:, 4:-4, 4:-4]
+    return np.stack([ndimage.binary_fill_holes(piece) for piece in body])
 
 
 def _write_knee_reference(fixed: Path, target: Path) -> None:

@@ -46,6 +46,15 @@ def test_each_pair_loads(written: Path, name: str) -> None:
         assert max(pair.fixed.grid.spacing) == pytest.approx(6.0, abs=1e-3)
 
 
+def test_masks_hold_the_body_and_no_air(written: Path) -> None:
+    """Brain T1: a head with its sinuses, and hardly any of the air around it."""
+    pair = pair_of(written, "brain_t1_flair")
+    mask = pair.fixed_mask
+    assert 0.4 < mask.mean() < 0.75
+    assert (pair.fixed.array[~mask] > 100).mean() < 0.01
+    assert (pair.fixed.array[mask] > 100).mean() > 0.8
+
+
 def test_the_same_anatomy_has_the_same_value(written: Path) -> None:
     """MNI against itself: the truth maps each voxel to the voxel of the same value, frame and crop notwithstanding."""
     pair = pair_of(written, "mni_t1")
