@@ -24,7 +24,7 @@ def align(
     seed: Annotated[int, typer.Option(help="Of the further starts.")] = 0,
 ) -> None:
     """Registers two image files and writes the transform."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     import regenv
     from regenv.core.sitk import image_to_sitk
@@ -50,7 +50,7 @@ def align(
 
 
 def _read_transform(path: Path | None) -> Any:
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     if path is None:
         return None

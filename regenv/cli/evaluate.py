@@ -79,20 +79,19 @@ def print_rows(rows: list[TableRow], title: str) -> None:
     from regenv.evaluation.score import THRESHOLDS_MM
     from regenv.leaderboard.table import interval_text
 
-    console = Console()
-    table = Table(title=title, title_justify="left", box=None, header_style="bold")
-    table.add_column("row", no_wrap=True)
-    for column in ("score", *(f"<{t:g} mm" for t in THRESHOLDS_MM), "TRE 50 %", "90 %", "harmed", "s/case"):
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 1))
+    table.add_column("row", overflow="fold")
+    under = "/".join(f"{t:g}" for t in THRESHOLDS_MM)
+    for column in ("score (95 %)", f"% < {under} mm", "TRE 50/90 % mm", "harmed", "s/case"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in sorted(rows, key=lambda r: -r.score.value):
         s = row.summary
         table.add_row(
             row.submission.row,
-            interval_text(row.score),
-            *(f"{100 * s.success[t]:.0f} %" for t in THRESHOLDS_MM),
-            f"{s.percentiles[50]:.2f} mm",
-            f"{s.percentiles[90]:.1f} mm",
+            interval_text(row.score, 2),
+            "/".join(f"{100 * s.success[t]:.0f}" for t in THRESHOLDS_MM),
+            f"{s.percentiles[50]:.2f}/{s.percentiles[90]:.1f}",
             f"{100 * s.harmed:.0f} %",
             f"{row.seconds:.2g}",
         )
-    console.print(table)
+    Console().print(table)

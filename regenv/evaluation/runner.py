@@ -151,7 +151,7 @@ class CaseRunner:
         return actions, np.asarray(info["transform"], dtype=np.float64), time.perf_counter() - began
 
     def _at_once(self, case: TrackCase) -> tuple[None, FloatArray, float]:
-        import SimpleITK as sitk  # noqa: N813
+        import SimpleITK as sitk
 
         from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
 

@@ -128,11 +128,11 @@ def details_table(rows: Sequence[TableRow]) -> str:
     return _markdown(head, body)
 
 
-def interval_text(interval: Interval) -> str:
+def interval_text(interval: Interval, decimals: int = 3) -> str:
     """``0.912 (0.89 to 0.93)``, or the value alone where no interval can be claimed."""
     if interval.low is None:
-        return f"{interval.value:.3f}"
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+        return f"{interval.value:.{decimals}f}"
+    return f"{interval.value:.{decimals}f} ({interval.low:.{decimals}f} to {interval.high:.{decimals}f})"
 
 
 def _p_text(p: float) -> str:
