@@ -40,11 +40,14 @@ class Grid:
         object.__setattr__(self, "size", tuple(int(n) for n in self.size))
         object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
         object.__setattr__(self, "origin", tuple(float(o) for o in self.origin))
-        direction = np.asarray(self.direction, dtype=np.float64).reshape(d, d).copy()
-        direction.setflags(write=False)
-        object.__setattr__(self, "direction", direction)
         if d not in (2, 3):
             raise ValueError(f"a grid has 2 or 3 axes, got size {self.size}")
+        direction = np.array(self.direction, dtype=np.float64)
+        if direction.size != d * d:
+            raise ValueError(f"direction must be a ({d}, {d}) matrix, got shape {direction.shape}")
+        direction = direction.reshape(d, d)
+        direction.setflags(write=False)
+        object.__setattr__(self, "direction", direction)
         if len(self.spacing) != d or len(self.origin) != d:
             raise ValueError(f"size {self.size}, spacing {self.spacing} and origin {self.origin} differ in length")
         if min(self.size) < 1:

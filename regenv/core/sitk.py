@@ -44,7 +44,7 @@ def image_from_sitk(image: SitkImage, modality: str = "unknown", background: flo
     Raises:
         ValueError: If the image is no scalar image of 2 or 3 dimensions.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise ValueError(
@@ -57,7 +57,7 @@ def image_from_sitk(image: SitkImage, modality: str = "unknown", background: flo
 
 def image_to_sitk(image: Image) -> SitkImage:
     """An image as a float32 SimpleITK image, voxels copied."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     out: Any = sitk.GetImageFromArray(image.array)
     out.SetSpacing(image.grid.spacing)
@@ -74,7 +74,7 @@ def matrix_to_sitk(matrix: ArrayLike) -> SitkTransform:
     Raises:
         ValueError: If it is not a homogeneous matrix of 2 or 3 dimensions.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     t = np.asarray(matrix, dtype=np.float64)
     d = t.shape[0] - 1
@@ -138,7 +138,7 @@ def to_sitk(value: ArrayLike | Image) -> Any:
             a leading axis of one lane.
 
     Returns:
-        A ``SimpleITK.Image``, or a ``SimpleITK.Transform`` from fixed to moving points as ``SimpleITK.Resample`` wants it.
+        A ``SimpleITK.Image``, or a ``SimpleITK.Transform`` from fixed to moving points, as its ``Resample`` wants it.
 
     Raises:
         ValueError: If it is neither.

@@ -13,6 +13,7 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from regenv.core.similarity._base import Similarity
@@ -53,10 +54,10 @@ def get_similarity(name: str, **options: Any) -> Similarity:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"unknown similarity {name!r}, choose one of {', '.join(SIMILARITIES)}{hint}")
     kind = importlib.import_module(f"{__name__}.{name}").SIMILARITY
-    unknown = sorted(set(options) - set(kind.__dataclass_fields__))
+    known = [field.name for field in fields(kind)]
+    unknown = sorted(set(options) - set(known))
     if unknown:
-        known = ", ".join(kind.__dataclass_fields__) or "none"
-        raise ValueError(f"similarity {name!r} has no option {unknown[0]!r}; its options: {known}")
+        raise ValueError(f"similarity {name!r} has no option {unknown[0]!r}; its options: {', '.join(known) or 'none'}")
     metric: Similarity = kind(**options)
     return metric
 
