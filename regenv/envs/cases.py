@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,13 +12,15 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.models import MatrixModel
 from regenv.core.tre import lattice_points
+from regenv.data.cache import MemoryCache
 from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair, Truth
 from regenv.envs.starts import draw_misalignment, misaligned
 from regenv.envs.windows import apply_window
 from regenv.errors import DataError, WithheldError, near_miss
 
-CASES_IN_MEMORY = 32
+PREPARED_BYTES = 2**30
+"""Memory that one environment keeps its prepared cases in, so that a later reset need not window them again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,10 @@ class Case:
     def frame(self) -> NDArray[np.float64]:
         """The view's frame: mm along the fixed grid's axes about its centre, to physical ``(d + 1, d + 1)``."""
         return self.fixed_grid.frame
+
+    def bytes_held(self) -> int:
+        """Memory of its images."""
+        return self.fixed.nbytes + self.moving.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
 
 def fit_landmarks(fixed: NDArray[np.float64], moving: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -165,7 +170,7 @@ class CaseSource:
         self.withheld = dataset.split == "test"
         self.ids = tuple(str(i) for i in range(len(dataset.ids))) if self.withheld else tuple(dataset.ids)
         self._index = {pair_id: i for i, pair_id in enumerate(self.ids)}
-        self._prepared: OrderedDict[int, Case] = OrderedDict()
+        self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
         self._prepare, self._start = _readers(dataset, self.ids, self.withheld, model, widths)
 
     def __len__(self) -> int:
@@ -185,13 +190,8 @@ class CaseSource:
         return self._index[str(pair_id)]
 
     def case(self, index: int) -> Case:
-        """The prepared case; the last few are kept in memory."""
-        if index not in self._prepared:
-            self._prepared[index] = self._prepare(index)
-            if len(self._prepared) > CASES_IN_MEMORY:
-                self._prepared.popitem(last=False)
-        self._prepared.move_to_end(index)
-        return self._prepared[index]
+        """The prepared case; those used last are kept in memory."""
+        return self._prepared.get(index, lambda: self._prepare(index), Case.bytes_held)
 
     def draw_start(self, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """A start for a pair: its true transform composed with a misalignment drawn from ``rng``.
