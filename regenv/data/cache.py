@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -97,19 +98,24 @@ class MemoryCache(Generic[T]):
         self.max_bytes = max_bytes
         self._held: OrderedDict[object, tuple[T, int]] = OrderedDict()
         self._bytes = 0
+        self._lock = threading.Lock()  # not held while something is built
 
     def get(self, key: object, build: Callable[[], T], size: Callable[[T], int]) -> T:
         """The value under ``key``, built where it is not held; ``size`` tells its bytes."""
-        if key in self._held:
-            self._held.move_to_end(key)
-            return self._held[key][0]
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key][0]
         value = build()
         n_bytes = size(value)
-        self._held[key] = (value, n_bytes)
-        self._bytes += n_bytes
-        while self._bytes > self.max_bytes and len(self._held) > 1:
-            _, (_, dropped) = self._held.popitem(last=False)
-            self._bytes -= dropped
+        with self._lock:
+            if key in self._held:  # another thread built it meanwhile: all hold the same one
+                return self._held[key][0]
+            self._held[key] = (value, n_bytes)
+            self._bytes += n_bytes
+            while self._bytes > self.max_bytes and len(self._held) > 1:
+                _, (_, dropped) = self._held.popitem(last=False)
+                self._bytes -= dropped
         return value
 
     def __len__(self) -> int:

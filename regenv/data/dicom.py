@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regenv.core.geometry import Grid
 from regenv.errors import DataError
 
+if TYPE_CHECKING:
+    import SimpleITK
+
 _POSITION, _ORIENTATION, _SPACING = "0020|0032", "0020|0037", "0028|0030"
+_IMAGER_SPACING, _FRAMES = "0018|1164", "0028|0008"
 _MODALITY, _DESCRIPTION = "0008|0060", "0008|103e"
 
 
@@ -76,6 +81,18 @@ def series_grid(given: str, files: tuple[str, ...]) -> Grid:
     direction = np.stack([rows[0], rows[1], normal], axis=1)
     mean_step = float(along[-1] - along[0]) / (len(files) - 1)
     return Grid((*size, len(files)), (*spacing, mean_step), tuple(positions[0]), direction)
+
+
+def check_pixel_spacing(given: str, reader: SimpleITK.ImageFileReader) -> None:
+    """Raises :class:`DataError` where a single DICOM file does not say how large its pixels are.
+
+    Args:
+        given: What the user gave, for the message.
+        reader: Has read the file's header.
+    """
+    frames = reader.GetMetaData(_FRAMES).strip() if reader.HasMetaDataKey(_FRAMES) else "1"
+    if frames == "1" and not any(reader.HasMetaDataKey(tag) for tag in (_SPACING, _IMAGER_SPACING)):
+        raise DataError(f"{given} has no geometry (no pixel spacing); export it again with its image planes")
 
 
 def _header(given: str, name: str) -> tuple[tuple[int, int], tuple[float, float], np.ndarray, np.ndarray]:

@@ -139,7 +139,9 @@ def check_row(row: Row, ndim: int, model: str) -> None:
             path = getattr(row, f"{side}_{what}")
             if path is not None:
                 check_same_grid(read_header(path, ndim=ndim), grid)
-    _read_landmark_pair(row, fixed, moving)
+    landmarks = _read_landmark_pair(row, fixed, moving)
+    if landmarks is not None and not row.aligned and row.transform is None:
+        _check_enough(landmarks[0], Path(row.fixed_landmarks or "").name)
     transform = np.eye(ndim + 1) if row.aligned else None
     if row.transform is not None:
         transform = read_transform(Path(row.transform), ndim, model)
@@ -319,6 +321,18 @@ def _read_landmark_pair(row: Row, fixed: Grid, moving: Grid) -> tuple[FloatArray
             f"{Path(sides['fixed'][0] or '').name} {names_fixed[first]!r}; list both in the same order"
         )
     return read["fixed"][0], read["moving"][0], names_fixed or names_moving
+
+
+def _check_enough(points: FloatArray, name: str) -> None:
+    """Raises unless the points fix a rotation: as many as dimensions, and not on one line."""
+    d = points.shape[1]
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    if len(points) < d or spread[d - 2] < 1.0:
+        why = f"{len(points)} points" if len(points) < d else "points on one line"
+        raise DataError(
+            f"landmarks {name} has {why}: they do not tell how the images lie to each other; give {d} or more that do, "
+            "or a transform"
+        )
 
 
 def _read_mask(path: str | None, grid: Grid) -> NDArray[np.bool_] | None:

@@ -70,10 +70,12 @@ def read_header(path: str | os.PathLike[str], *, ndim: int | None = None) -> Ima
     if where.is_dir():
         files = series_files(where, series or None)
     else:
-        kind = format_of(where)
-        if not kind:
-            raise DataError(_wrong_format(where))
-        check_geometry(where)
+        try:
+            if not format_of(where):
+                raise DataError(_wrong_format(where))
+            check_geometry(where)
+        except OSError as error:
+            raise DataError(f"{given} cannot be opened ({error.strerror}); check who may read it") from error
         files = (str(where),)
     return ImageHeader(given, files, _read_grid(given, files, ndim))
 
@@ -200,6 +202,8 @@ def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:
     """The grid from the header; axes of a single voxel beyond the third are dropped."""
     import SimpleITK as sitk
 
+    from regenv.data.dicom import check_pixel_spacing
+
     if len(files) > 1:
         from regenv.data.dicom import series_grid
 
@@ -223,7 +227,12 @@ def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:
             spatial -= 1
         if spatial > 3:
             raise DataError(f"{given} has {_by(size)} voxels: {spatial} dimensions; extract one volume first")
-        direction = np.asarray(reader.GetDirection()).reshape(d, d)[:spatial, :spatial]
+        if format_of(Path(files[0])) == "dicom":
+            check_pixel_spacing(given, reader)
+        directions = np.asarray(reader.GetDirection()).reshape(d, d)
+        if ndim == 2 and spatial == 3 and size[2] == 1 and np.allclose(np.abs(directions[2]), (0, 0, 1), atol=1e-4):
+            spatial = 2  # a picture stored as a volume of one slice in the x-y plane, as DICOM and NIfTI do
+        direction = directions[:spatial, :spatial]
         try:
             grid = Grid(size[:spatial], reader.GetSpacing()[:spatial], reader.GetOrigin()[:spatial], direction)
         except ValueError as error:

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -205,3 +206,25 @@ def test_memory_travels_empty() -> None:
     copy = pickle.loads(pickle.dumps(memory))
     assert len(copy) == 0
     assert copy.max_bytes == 300
+
+
+def test_memory_serves_threads_one_value() -> None:
+    memory: MemoryCache[np.ndarray] = MemoryCache(max_bytes=500)
+    problems: list[Exception] = []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        try:
+            for key in rng.integers(0, 12, 3000):
+                value = memory.get(int(key), lambda key=key: np.full(10, key), lambda a: a.nbytes)
+                assert value[0] == key
+        except Exception as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len(memory) == 6

@@ -214,6 +214,7 @@ def bad_files(folder: Path) -> None:
     files.write(folder / "far.mha", files.image(origin=(900.0, 0.0, 0.0)))
     files.write(folder / "small.nrrd", sitk.ReadImage(str(folder / "labels.nrrd"))[:-2])
     files.write(folder / "slice.nii.gz", files.image((20, 16, 1)))
+    points(folder / "line.csv", folder, [[2, 4, 4], [5, 4, 4], [12, 4, 4], [17, 4, 4]])
     (folder / "outside.csv").write_text("1000,0,0\n")
     (folder / "one.csv").write_text((folder / "three.csv").read_text().splitlines()[0] + "\n")
     rows = (folder / "three.csv").read_text().splitlines()
@@ -246,6 +247,12 @@ BAD = [
         r"outside\.csv: 1 of 1 points lie outside cbct\.mha, the first",
     ),
     (LANDMARKS, "ct.nii.gz,cbct.mha,three.csv,gone.csv", r"landmarks gone\.csv do not exist"),
+    (
+        LANDMARKS,
+        "ct.nii.gz,cbct.mha,two.csv,two.csv",
+        r"landmarks two\.csv has 2 points: they do not tell how .* give 3",
+    ),
+    (LANDMARKS, "ct.nii.gz,cbct.mha,line.csv,line.csv", r"landmarks line\.csv has points on one line"),
     ("fixed,moving,transform", "ct.nii.gz,cbct.mha,gone.tfm", r"transform gone\.tfm does not exist"),
     ("fixed,moving,transform", "ct.nii.gz,cbct.mha,broken.tfm", r"transform broken\.tfm cannot be read as an ITK"),
     ("fixed,moving,transform", "ct.nii.gz,cbct.mha,spline.tfm", r"transform spline\.tfm is not linear \(BSpline"),

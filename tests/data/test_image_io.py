@@ -287,6 +287,30 @@ def test_a_single_slice_of_a_series_is_refused_in_3d(tmp_path: Path) -> None:
         read_header(folder / "1_03.dcm", ndim=3)
 
 
+def test_a_single_dicom_picture_is_read_in_2d(tmp_path: Path) -> None:
+    folder = files.write_series(tmp_path / "ct", "1.2.3.1", slices=1)
+    read = read_image(folder / "1_00.dcm", "xray", ndim=2)
+    assert read.grid.size == (10, 8)
+    np.testing.assert_allclose(read.grid.spacing, (1.5, 1.25))
+    assert read_image(folder, ndim=2).grid.size == (10, 8)
+
+
+@pytest.mark.parametrize(("tag", "word"), [("0020|0032", "position"), ("0020|0037", "orientation")])
+def test_a_series_without_geometry_is_refused(tmp_path: Path, tag: str, word: str) -> None:
+    folder = files.write_series(tmp_path / "ct", "1.2.3.1")
+    strip_tag(folder / "1_02.dcm", tag)
+    with pytest.raises(DataError, match=rf"1_02\.dcm (has no geometry \(no {word}\)|differs)"):
+        read_header(folder)
+
+
+def strip_tag(path: Path, tag: str) -> None:
+    """Gives one element of an explicit little-endian DICOM file a private tag that no reader knows."""
+    group, element = (int(part, 16) for part in tag.split("|"))
+    data = path.read_bytes()
+    place = data.index(struct.pack("<HH", group, element))
+    path.write_bytes(data[:place] + struct.pack("<HH", group, 0x0FFE) + data[place + 4 :])
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder without DICOM files"):
         read_header(tmp_path)
