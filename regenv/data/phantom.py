@@ -20,14 +20,14 @@ from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import check_option
 
-VERSION = 2
+VERSION = 4
 """Part of every cache key: raised whenever the same seed gives other images."""
 
 SUBJECTS = {"train": 32, "validation": 8, "test": 40}
 CASES = {"train": 256, "validation": 64, "test": 200}
 _FIRST_SEED = {"train": 0, "validation": 10_000, "test": 20_000}
 _MODALITIES = ("ct", "cbct")
-_ANATOMY_MM = 2.5
+_ANATOMY_MM = {"torso": 2.4, "spine": 2.0, "heart": 2.0, "head_and_neck": 1.8}
 _TILT_DEG = 10.0
 """How differently the patient may lie in the second scan: or the headers' axes alone would tell the rotation."""
 
@@ -147,7 +147,7 @@ def _anatomy(seed: int, field_of_view: str):  # type: ignore[no-untyped-def]
     """The subject's anatomy on the grid that its scans are made from."""
     from regenv.data.anatomy.torso import torso
 
-    return torso(seed, _ANATOMY_MM, field_of_view)
+    return torso(seed, _ANATOMY_MM[field_of_view], field_of_view)
 
 
 def _scan(anatomy, modality: str, field_of_view: str, rng: np.random.Generator) -> Image:  # type: ignore[no-untyped-def]
@@ -178,7 +178,7 @@ def _cone_beam_scan(anatomy, field_of_view: str, rng: np.random.Generator) -> Im
     axes = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
     extent = np.array([400.0, 330.0, scanner.height_mm * 1.1])
     centre = isocentre + axes @ np.array([0.0, 20.0, 0.0])
-    spacing = 2.7
+    spacing = 2.4
     grid = Grid.centred((extent / spacing).astype(int), (spacing,) * 3, centre, axes)
     turned, _ = resample(hu, grid)
     volume = add_table(Image(turned, grid, "ct", hu.background), rng, curved=False)

@@ -86,7 +86,9 @@ def _paint_cartilages(canvas: Canvas, subject: Subject, ends: dict, side: int) -
     for number in range(1, 11):
         rib = ends[number, side]
         if number <= 7:
-            goal = subject.cavity.surface([180 - np.interp(number, [1, 3, 7], [24, 11, 8])], [_STERNAL[number - 1]], 7)[0]
+            goal = subject.cavity.surface([180 - np.interp(number, [1, 3, 7], [24, 11, 8])], [_STERNAL[number - 1]], 7)[
+                0
+            ]
             goal[0] = (goal[0] - subject.cavity.at(goal[2])[0]) * side + subject.cavity.at(goal[2])[0]
         else:
             goal = before
@@ -106,9 +108,9 @@ def _paint_cartilages(canvas: Canvas, subject: Subject, ends: dict, side: int) -
 def _paint_sternum(canvas: Canvas, subject: Subject, landmarks: Landmarks) -> None:
     """Manubrium, body and xiphoid: flat cancellous bone in a thin shell."""
     z = np.array([134, 118, 100, 88, 70, 45, 20, 0, -14, -26, -40], float)
-    half = np.array([25, 29, 21, 17, 15, 16.5, 18.5, 17, 12, 7, 4], float)
+    half = np.array([20, 24, 18, 15, 13.5, 15, 17, 16, 11, 6, 4], float)
     line = subject.cavity.surface(np.full(len(z), 180.0), z, 8.5)
-    thick = np.array([5.5, 6, 5.5, 5, 5, 5, 5, 4.5, 4, 3, 2], float)
+    thick = np.array([4.8, 5.2, 5, 4.6, 4.5, 4.5, 4.5, 4.2, 3.6, 3, 2], float)
     normal = np.tile([0.0, -1.0, 0.0], (len(z), 1))
     nodes = catmull_rom(np.column_stack([line, thick, half, normal]), 3)
     canvas.bands(nodes, Tissue.CORTICAL, Organ.STERNUM)
@@ -145,9 +147,7 @@ def _paint_shoulder(canvas: Canvas, subject: Subject, fields: Fields, side: int)
     canvas.tubes(humerus[4:], Tissue.MARROW, Organ.SHOULDER, grow=-4.0)
 
 
-def _paint_scapula(
-    canvas: Canvas, subject: Subject, fields: Fields, side: int, shoulder: NDArray[np.float64]
-) -> None:
+def _paint_scapula(canvas: Canvas, subject: Subject, fields: Fields, side: int, shoulder: NDArray[np.float64]) -> None:
     """A thin blade that follows the chest wall, its thick borders, the spine with the acromion, the glenoid."""
     medial_top = subject.cavity.surface([38.0], [112.0], 30.0)[0]
     tip = subject.cavity.surface([52.0], [10.0], 26.0)[0]
@@ -155,7 +155,8 @@ def _paint_scapula(
     for point in (medial_top, tip):
         point[0] *= side
     box = canvas.box(
-        np.min([medial_top, tip, glenoid, shoulder], axis=0) - 20, np.max([medial_top, tip, glenoid, shoulder], axis=0) + 26
+        np.min([medial_top, tip, glenoid, shoulder], axis=0) - 20,
+        np.max([medial_top, tip, glenoid, shoulder], axis=0) + 26,
     )
     if any(s.stop <= s.start for s in box):
         return

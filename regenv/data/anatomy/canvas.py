@@ -53,10 +53,9 @@ class Canvas:
 
     def box(self, lo: ArrayLike, hi: ArrayLike) -> Box:
         """Slices ``[z, y, x]`` that certainly cover the template box from ``lo`` to ``hi`` (x, y, z)."""
-        corners = np.stack([np.asarray(lo, float), np.asarray(hi, float)]) * self.warp.scale
-        margin = self.warp.reach + self.spacing
-        first = np.floor((corners[0] - margin - self.grid.origin) / self.spacing).astype(int)
-        last = np.ceil((corners[1] + margin - self.grid.origin) / self.spacing).astype(int) + 1
+        low, high = self.warp.bounds(np.asarray(lo, float), np.asarray(hi, float))
+        first = np.floor((low - self.grid.origin) / self.spacing).astype(int)
+        last = np.ceil((high - self.grid.origin) / self.spacing).astype(int) + 1
         first = np.clip(first, 0, self.grid.size)
         last = np.clip(last, first, self.grid.size)
         return tuple(slice(a, b) for a, b in zip(first[::-1], last[::-1], strict=True))  # type: ignore[return-value]
@@ -129,6 +128,7 @@ class Canvas:
         kernels.paint_tubes(
             rows,
             float(grow),
+            self._boxes(rows[:, :3], rows[:, 4:7], np.maximum(rows[:, 3], rows[:, 7]) + grow),
             self.x,
             self.y,
             self.z,
@@ -139,10 +139,7 @@ class Canvas:
             int(tissue),
             -1 if organ is None else int(organ),
             _table(over),
-            np.asarray(self.grid.origin),
             self.spacing,
-            np.asarray(self.warp.scale),
-            float(self.warp.reach),
         )
 
     def bands(
@@ -162,9 +159,12 @@ class Canvas:
             over: As in :meth:`paint`.
             grow: Added to both half-axes, mm.
         """
+        rows = np.ascontiguousarray(nodes, dtype=np.float64)
+        radius = rows[:, 3:5].max(axis=1)
         kernels.paint_bands(
-            np.ascontiguousarray(nodes, dtype=np.float64),
+            rows,
             float(grow),
+            self._boxes(rows[:-1, :3], rows[1:, :3], np.maximum(radius[:-1], radius[1:]) + grow),
             self.x,
             self.y,
             self.z,
@@ -175,11 +175,20 @@ class Canvas:
             int(tissue),
             -1 if organ is None else int(organ),
             _table(over),
-            np.asarray(self.grid.origin),
             self.spacing,
-            np.asarray(self.warp.scale),
-            float(self.warp.reach),
         )
+
+    def _boxes(
+        self, start: NDArray[np.float64], stop: NDArray[np.float64], radius: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Index ranges ``(N, 6)`` (z0, z1, y0, y1, x0, x1) that cover segments with a radius."""
+        ends = self.warp.to_subject(np.vstack([start, stop]), 4).reshape(2, -1, 3)
+        # the warp bends a long segment by a few per cent of its length
+        margin = 1.1 * radius[:, None] + self.spacing + 1.0 + 0.06 * np.linalg.norm(stop - start, axis=1)[:, None]
+        first = np.floor((ends.min(axis=0) - margin - self.grid.origin) / self.spacing).astype(np.int64)
+        last = np.ceil((ends.max(axis=0) + margin - self.grid.origin) / self.spacing).astype(np.int64) + 1
+        first, last = np.clip(first, 0, self.grid.size), np.clip(last, 0, self.grid.size)
+        return np.column_stack([first[:, 2], last[:, 2], first[:, 1], last[:, 1], first[:, 0], last[:, 0]])
 
     def dominant(self) -> NDArray[np.uint8]:
         """The tissue that fills most of every voxel."""

@@ -9,8 +9,8 @@ from regenv.data.anatomy.canvas import Canvas
 from regenv.data.anatomy.shapes import ellipsoid, path, smooth_min
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Organ, Tissue
-from regenv.data.anatomy.trunk import Fields
 from regenv.data.anatomy.trees import grow_tree
+from regenv.data.anatomy.trunk import Fields
 
 Landmarks = dict[str, NDArray[np.float64]]
 LUNG_ONLY = (Tissue.LUNG,)
@@ -75,7 +75,7 @@ class Mediastinum:
             x, y = subject.spine_at(z)
             return [float(x) + dx, float(y) + dy, z]
 
-        wide = float(np.clip(rng.normal(1.0, 0.12), 0.8, 1.4))
+        wide = float(np.clip(rng.normal(0.97, 0.1), 0.8, 1.18))
         arch = 84 + rng.normal(0, 5)
         aorta = [
             h + np.array([-8, -6, 14]) * s,
@@ -93,7 +93,9 @@ class Mediastinum:
             spine(-300, 2, -33),
         ]
         self.tubes: dict[str, NDArray[np.float64]] = {}
-        self.tubes["aorta"] = path(aorta, np.array([14, 16, 15.5, 14, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 8.5, 8]) * wide)
+        self.tubes["aorta"] = path(
+            aorta, np.array([14, 16, 15.5, 14, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 8.5, 8]) * wide
+        )
         top = np.array([-6, h[1] + 12, arch])
         self.tubes["branches"] = np.vstack(
             [
@@ -109,8 +111,10 @@ class Mediastinum:
                 path([[cava, h[1] + 2, 12 + h[2]], [cava - 1, h[1] - 2, 60], [-26, h[1], 104]], [9.5, 9, 8.5]),
                 path([[-26, h[1], 104], [-36, -60, 140], [-40, -54, 175], [-38, -52, 240]], [7.5, 7, 6, 6]),
                 path([[-26, h[1], 102], [6, h[1] - 8, 116], [36, -62, 142], [38, -52, 240]], [6, 6, 6.5, 6]),
-                path([[cava + 3, h[1] + 20, h[2] - 14], [-22, -46, -60], spine(-110, -20, -34), spine(-300, -18, -32)],
-                     [12, 12, 11, 10]),
+                path(
+                    [[cava + 3, h[1] + 20, h[2] - 14], [-22, -46, -60], spine(-110, -20, -34), spine(-300, -18, -32)],
+                    [12, 12, 11, 10],
+                ),
                 path([spine(110, -6, -20), spine(30, -8, -21), spine(-110, -8, -22)], [3, 3.2, 2.4]),
             ]
         )
@@ -150,8 +154,14 @@ class Mediastinum:
 def paint_mediastinum(canvas: Canvas, subject: Subject, fields: Fields, landmarks: Landmarks) -> Mediastinum:
     """Paints heart, vessels and airways, each in a sleeve of fat."""
     m = Mediastinum(subject)
-    for name, sleeve in (("aorta", 3.0), ("branches", 3.5), ("pulmonary", 2.5), ("veins", 2.5), ("airway", 2.5),
-                         ("oesophagus", 2.0)):
+    for name, sleeve in (
+        ("aorta", 3.0),
+        ("branches", 3.5),
+        ("pulmonary", 2.5),
+        ("veins", 2.5),
+        ("airway", 2.5),
+        ("oesophagus", 2.0),
+    ):
         canvas.tubes(m.tubes[name], Tissue.FAT, Organ.NONE, over=LUNG_ONLY, grow=sleeve)
     _paint_heart(canvas, subject, m, fields, landmarks)
     canvas.tubes(m.tubes["pulmonary_veins"], Tissue.HEART_LEFT)
@@ -189,7 +199,8 @@ def _paint_heart(canvas: Canvas, subject: Subject, m: Mediastinum, fields: Field
     la = ellipsoid(*c, h + np.array([-8, 34, 8]) * s, np.array((34, 20, 25)) * s) - bumps
     limit = np.maximum(fields.cavity[box] + 3, 3 - fields.dome[box])
     whole = smooth_min(smooth_min(lv, rv, 12.0), smooth_min(ra, la, 8.0), 10.0)
-    fat = np.maximum(whole - 4.0, limit - 2)
+    # the heart rests on the diaphragm: no lung between them
+    fat = np.maximum(whole - 4.0, np.maximum(fields.cavity[box], -1.0 - fields.dome[box]))
     canvas.paint(box, fat, Tissue.FAT, Organ.HEART, over=(Tissue.LUNG, Tissue.FAT, Tissue.MUSCLE))
     canvas.paint(box, np.maximum(np.maximum(la, -lv), limit), Tissue.HEART_LEFT, Organ.HEART)
     canvas.paint(box, np.maximum(ra, limit), Tissue.HEART_RIGHT, Organ.HEART)

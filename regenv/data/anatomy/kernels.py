@@ -42,36 +42,21 @@ def paint(distance, top, under, share, organ, tissue, organ_id, over, spacing):
                     _put(top, under, share, organ, k, j, i, cover, tissue, organ_id, over)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _range(a, b, reach, scale, origin, spacing, n):
-    """First and one past the last index that a template interval may touch."""
-    lo = int(np.floor((min(a, b) * scale - reach - origin) / spacing))
-    hi = int(np.ceil((max(a, b) * scale + reach - origin) / spacing)) + 1
-    return max(lo, 0), min(hi, n)
-
-
 @njit(cache=True, nogil=True)
-def paint_tubes(
-    rows, grow, x, y, z, top, under, share, organ, tissue, organ_id, over, origin, spacing, scale, reach
-):
+def paint_tubes(rows, grow, boxes, x, y, z, top, under, share, organ, tissue, organ_id, over, spacing):
     """Paints round cone segments, see ``Canvas.tubes``."""
-    nz, ny, nx = x.shape
     for s in range(rows.shape[0]):
         ax, ay, az, ra = rows[s, 0], rows[s, 1], rows[s, 2], rows[s, 3] + grow
         bx, by, bz, rb = rows[s, 4], rows[s, 5], rows[s, 6], rows[s, 7] + grow
         largest = max(ra, rb)
         if largest <= 0.0:
             continue
-        far = largest * 1.15 + reach + spacing
-        k0, k1 = _range(az, bz, far, scale[2], origin[2], spacing, nz)
-        j0, j1 = _range(ay, by, far, scale[1], origin[1], spacing, ny)
-        i0, i1 = _range(ax, bx, far, scale[0], origin[0], spacing, nx)
         vx, vy, vz = bx - ax, by - ay, bz - az
         length2 = vx * vx + vy * vy + vz * vz + 1e-9
         limit = (largest + spacing) ** 2
-        for k in range(k0, k1):
-            for j in range(j0, j1):
-                for i in range(i0, i1):
+        for k in range(boxes[s, 0], boxes[s, 1]):
+            for j in range(boxes[s, 2], boxes[s, 3]):
+                for i in range(boxes[s, 4], boxes[s, 5]):
                     px, py, pz = x[k, j, i] - ax, y[k, j, i] - ay, z[k, j, i] - az
                     t = (px * vx + py * vy + pz * vz) / length2
                     t = min(max(t, 0.0), 1.0)
@@ -89,27 +74,20 @@ def paint_tubes(
 
 
 @njit(cache=True, nogil=True)
-def paint_bands(
-    nodes, grow, x, y, z, top, under, share, organ, tissue, organ_id, over, origin, spacing, scale, reach
-):
+def paint_bands(nodes, grow, boxes, x, y, z, top, under, share, organ, tissue, organ_id, over, spacing):
     """Paints a flat tube along nodes, see ``Canvas.bands``."""
-    nz, ny, nx = x.shape
     for s in range(nodes.shape[0] - 1):
         ax, ay, az = nodes[s, 0], nodes[s, 1], nodes[s, 2]
         bx, by, bz = nodes[s + 1, 0], nodes[s + 1, 1], nodes[s + 1, 2]
         largest = max(max(nodes[s, 3], nodes[s + 1, 3]), max(nodes[s, 4], nodes[s + 1, 4])) + grow
         if largest <= 0.0:
             continue
-        far = largest * 1.15 + reach + spacing
-        k0, k1 = _range(az, bz, far, scale[2], origin[2], spacing, nz)
-        j0, j1 = _range(ay, by, far, scale[1], origin[1], spacing, ny)
-        i0, i1 = _range(ax, bx, far, scale[0], origin[0], spacing, nx)
         vx, vy, vz = bx - ax, by - ay, bz - az
         length2 = vx * vx + vy * vy + vz * vz + 1e-9
         limit = (largest + spacing) ** 2
-        for k in range(k0, k1):
-            for j in range(j0, j1):
-                for i in range(i0, i1):
+        for k in range(boxes[s, 0], boxes[s, 1]):
+            for j in range(boxes[s, 2], boxes[s, 3]):
+                for i in range(boxes[s, 4], boxes[s, 5]):
                     px, py, pz = x[k, j, i] - ax, y[k, j, i] - ay, z[k, j, i] - az
                     t = (px * vx + py * vy + pz * vz) / length2
                     t = min(max(t, 0.0), 1.0)
@@ -219,3 +197,27 @@ def _spline(position, weights):
     weights[2] = (-3 * t**3 + 3 * t * t + 3 * t + 1) / 6.0
     weights[3] = t**3 / 6.0
     return base - 1
+
+
+@njit(cache=True, nogil=True)
+def displace(points, lattices, origin, knot, out):
+    """Evaluates a three-component cubic B-spline lattice at points, held at its border."""
+    weights = np.empty((3, 4), np.float64)
+    base = np.empty(3, np.int64)
+    for n in range(points.shape[0]):
+        for axis in range(3):
+            last = lattices.shape[3 - axis] - 3.001
+            position = min(max((points[n, axis] - origin[axis]) / knot + 2.0, 1.0), last)
+            base[axis] = _spline(position, weights[axis])
+        for c in range(3):
+            total = 0.0
+            for k in range(4):
+                for j in range(4):
+                    for i in range(4):
+                        total += (
+                            lattices[c, base[2] + k, base[1] + j, base[0] + i]
+                            * weights[2, k]
+                            * weights[1, j]
+                            * weights[0, i]
+                        )
+            out[n, c] = total

@@ -31,13 +31,13 @@ def _spinous(v: Vertebra) -> tuple[tuple[float, float, float], tuple[float, floa
     """Root, tip, half-thickness and half-height of the spinous process, in the vertebra's axes."""
     root = v.depth / 2 + 19
     if v.lumbar:
-        return (0, root, -4), (0, root + 25, -9), 2.6, 10.0
+        return (0, root, -4), (0, root + 22, -9), 2.6, 10.0
     if v.cervical:
         length = 26 if v.name == "C7" else 15
         return (0, root - 3, -2), (0, root + length, -12), 2.6, 4.0
     # long and steep in the middle of the chest, short and level at its ends
     steep = {"T1": 8, "T2": 12, "T3": 16, "T10": 17, "T11": 12, "T12": 8}.get(v.name, 22)
-    return (0, root - 2, -4), (0, root + 24, -4 - steep), 2.6, 5.5
+    return (0, root - 2, -4), (0, root + 20, -4 - steep), 2.6, 5.5
 
 
 def _paint_vertebra(canvas: Canvas, subject: Subject, v: Vertebra, wobble: NDArray[np.float64]) -> None:

@@ -90,7 +90,7 @@ class Subject:
         self.female = bool(rng.random() < 0.45)
         size = rng.normal(0.96 if self.female else 1.01, 0.035)
         self.scale = tuple(float(size * f) for f in np.exp(rng.normal(0, (0.035, 0.045, 0.03))))
-        self.fat = float(np.clip(rng.gamma(4.0, 3.6) + (4 if self.female else 0), 5, 36))
+        self.fat = float(np.clip(rng.gamma(4.0, 3.0) + (3 if self.female else 0), 4, 30))
         self.muscle = float(np.clip(rng.normal(0.9 if self.female else 1.05, 0.15), 0.6, 1.4))
         self.inflation = float(rng.uniform(-8, 14))
         self.bone = float(np.clip(rng.normal(1.0, 0.18), 0.6, 1.5))
@@ -132,7 +132,7 @@ class Subject:
         return next(v for v in self.vertebrae if v.name == name)
 
     def spine_at(self, z: NDArray[np.floating] | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x and y of the line through the vertebral bodies at height z (template mm)."""
+        """X and y of the line through the vertebral bodies at height z (template mm)."""
         centres = np.array([v.centre for v in self.vertebrae])[::-1]
         return np.interp(z, centres[:, 2], centres[:, 0]), np.interp(z, centres[:, 2], centres[:, 1])
 
@@ -144,16 +144,16 @@ class Subject:
             [
                 [-420, 125, -112, 30, 0.05],
                 [-330, 122, -112, 28, 0.06],
-                [-260, 120, -122, 26, 0.07],
-                [-200, 122, -134, 30, 0.08],
-                [-150, 126, -140, 36, 0.08],
-                [-100, 130, -140, 42, 0.09],
-                [-50, 131, -134, 45, 0.10],
-                [0, 127, -124, 45, 0.10],
-                [40, 119, -113, 44, 0.10],
-                [75, 108, -101, 42, 0.09],
-                [100, 97, -90, 39, 0.08],
-                [120, 85, -80, 36, 0.06],
+                [-260, 122, -122, 26, 0.04],
+                [-200, 124, -134, 30, 0.04],
+                [-150, 127, -140, 36, 0.05],
+                [-100, 130, -140, 42, 0.06],
+                [-50, 131, -134, 45, 0.07],
+                [0, 127, -124, 45, 0.07],
+                [40, 120, -113, 44, 0.06],
+                [75, 110, -101, 42, 0.05],
+                [100, 99, -90, 39, 0.04],
+                [120, 86, -80, 36, 0.04],
                 [138, 70, -70, 32, 0.05],
                 [152, 54, -60, 27, 0.04],
                 [164, 38, -52, 20, 0.03],
@@ -171,10 +171,13 @@ class Subject:
         half = inner[:, 1] * np.interp(z, [-330, -50, 100], np.exp(rng.normal(0, 0.025, 3)))
         self.cavity = Loft(z, np.stack([x, middle, half, middle - front, back - middle, inner[:, 4]], axis=1))
         m = self.muscle
-        side = np.interp(z, [-420, -260, -100, 0, 60, 100, 140, 160, 172, 190, 430],
-                         [30, 24 * m, 16 * m, 24 * m, 42 * m, 68, 98, 110, 70, 46, 46])
+        side = np.interp(
+            z,
+            [-420, -260, -100, 0, 60, 100, 140, 160, 172, 190, 430],
+            [30, 24 * m, 16 * m, 24 * m, 42 * m, 68, 98, 110, 70, 46, 46],
+        )
         before = np.interp(z, [-420, -100, -20, 60, 110, 150, 165, 185, 430], [14, 11, 14, 24 * m, 26, 26, 24, 22, 22])
-        behind = np.interp(z, [-420, -260, -100, 0, 100, 150, 170, 430], [44, 42, 27, 20, 26, 36, 46, 54])
+        behind = np.interp(z, [-420, -260, -100, 0, 100, 150, 170, 430], [46, 46, 34, 27, 32, 40, 48, 54])
         self.wall = self._around(z, x, middle, half + side, middle - front + before, back - middle + behind, 0.04)
         f = self.fat
         fat_side = f * np.interp(z, [-420, -200, -60, 60, 140, 430], [1.5, 1.25, 0.8, 0.75, 0.7, 0.5])

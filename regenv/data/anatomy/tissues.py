@@ -119,7 +119,7 @@ CT_NUMBERS: dict[Tissue, CTNumber] = {
     Tissue.NERVE: CTNumber(38, 4, 3, 4),
     Tissue.GAS: CTNumber(-960, 15, 5, 10),
     Tissue.FLUID: CTNumber(15, 10, 8, 10),
-    Tissue.CONTENT: CTNumber(10, 30, 60, 110),
+    Tissue.CONTENT: CTNumber(25, 20, 30, 45),
     Tissue.PANCREAS: CTNumber(40, 6, 12, 20, 0.2),
     Tissue.GLAND: CTNumber(20, 15, 25, 30),
     Tissue.MARROW: CTNumber(60, 40, 20, 40),

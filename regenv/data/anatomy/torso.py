@@ -12,7 +12,7 @@ from regenv.data.anatomy.canvas import Canvas
 from regenv.data.anatomy.chest import paint_lung_vessels, paint_lungs, paint_mediastinum
 from regenv.data.anatomy.spine import paint_spine
 from regenv.data.anatomy.subject import Subject
-from regenv.data.anatomy.trunk import REGION, make_fields, paint_back_muscles, paint_layers
+from regenv.data.anatomy.trunk import make_fields, paint_back_muscles, paint_layers
 from regenv.data.anatomy.warp import Warp, smooth_noise
 
 # levels (lowest and highest, template mm) that each field of view paints; the body is always whole across
@@ -71,8 +71,8 @@ def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[s
     top = np.where(swap, canvas.under, canvas.top)
     under = np.where(swap, canvas.top, canvas.under)
     share = np.where(swap, 255 - canvas.share, canvas.share)
-    coarse = smooth_noise(np.random.default_rng([seed, 14]), canvas.grid, 9.0, REGION)
-    fine = smooth_noise(np.random.default_rng([seed, 15]), canvas.grid, 3.2, REGION)
+    coarse = smooth_noise(np.random.default_rng([seed, 14]), canvas.grid, 9.0)
+    fine = smooth_noise(np.random.default_rng([seed, 15]), canvas.grid, 3.2)
     return Anatomy(canvas.grid, top, under, share, canvas.organ, body, coarse, fine, inside, seed)
 
 

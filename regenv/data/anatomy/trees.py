@@ -37,10 +37,9 @@ def grow_tree(
         centred = ends - ends.mean(axis=0)
         spread = np.linalg.svd(centred, full_matrices=False)[2][0] + rng.normal(0, 0.25, 3)
         order = centred @ spread
-        cut = np.quantile(order, rng.uniform(0.36, 0.64))
-        for group in (ends[order <= cut], ends[order > cut]):
-            if len(group) == 0:
-                continue
+        ranked = ends[np.argsort(order)]
+        cut = min(max(int(round(rng.uniform(0.36, 0.64) * len(ends))), 1), len(ends) - 1)
+        for group in (ranked[:cut], ranked[cut:]):
             goal = group.mean(axis=0)
             thin = max(radius * (len(group) / total) ** (1 / 3), 0.5)
             share = rng.uniform(0.32, 0.5) if len(group) > 1 else 0.35

@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.anatomy.canvas import Canvas
-from regenv.data.anatomy.shapes import ellipsoid, path, rotation, smooth_min
+from regenv.data.anatomy.shapes import capsule, ellipsoid, path, rotation, smooth_max, smooth_min
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Tissue
 from regenv.data.anatomy.warp import smooth_noise
 
 FloatField = NDArray[np.float32]
-
-# space over which the noise fields of a subject are drawn, whatever part of it is painted
-REGION = (np.array([-280.0, -280.0, -500.0]), np.array([280.0, 280.0, 500.0]))
 
 
 @dataclass
@@ -28,7 +25,8 @@ class Fields:
         wall: To the outer surface of the muscles.
         skin: To the skin.
         dome: Height above the diaphragm; negative in the abdomen.
-        septa: Noise of about 14 mm whose zero set makes fat streaks.
+        septa: Noise of about 14 mm whose zero set makes small vessels and bubbles.
+        sheets: Noise of about 28 mm whose zero set parts muscles.
         bumps: Noise of about 40 mm that bends surfaces.
     """
 
@@ -37,50 +35,81 @@ class Fields:
     skin: FloatField
     dome: FloatField
     septa: FloatField
+    sheets: FloatField
     bumps: FloatField
 
 
 def make_fields(canvas: Canvas, subject: Subject) -> Fields:
     """Evaluates the distance fields of a subject on a canvas."""
     x, y, z = canvas.x, canvas.y, canvas.z
-    septa = smooth_noise(np.random.default_rng([subject.seed, 11]), canvas.grid, 11.0, REGION)
-    bumps = smooth_noise(np.random.default_rng([subject.seed, 12]), canvas.grid, 38.0, REGION)
+    septa = smooth_noise(np.random.default_rng([subject.seed, 11]), canvas.grid, 11.0)
+    sheets = smooth_noise(np.random.default_rng([subject.seed, 17]), canvas.grid, 24.0)
+    bumps = smooth_noise(np.random.default_rng([subject.seed, 12]), canvas.grid, 38.0)
     cavity = subject.cavity.distance(x, y, z)
     wall = subject.wall.distance(x, y, z)
     skin = subject.skin.distance(x, y, z)
     wall += np.float32(1.6) * bumps
-    skin += np.float32(1.2) * bumps
+    skin += np.float32(1.2) * bumps + np.float32(0.06 * subject.fat) * sheets
+    _flatten_back(canvas, subject, wall, skin)
+    _add_shoulders(canvas, skin)
     if subject.female:
         _add_breasts(canvas, subject, skin)
-    return Fields(cavity, wall, skin, _dome(canvas, subject), septa, bumps)
+    return Fields(cavity, wall, skin, _dome(canvas, subject), septa, sheets, bumps)
+
+
+def _flatten_back(canvas: Canvas, subject: Subject, wall: FloatField, skin: FloatField) -> None:
+    """Presses the back flat, as the table does, and hollows the furrow over the spinous processes."""
+    z = np.arange(-400.0, 200.0, 10.0)
+    c = subject.skin.at(z)
+    lowest = np.convolve(np.pad(c[:, 1] + c[:, 4], 4, mode="edge"), np.ones(9) / 9, "valid")
+    plane = np.interp(canvas.z[:, 0, 0], z, lowest - 7.0).astype(np.float32)[:, None, None]
+    behind = canvas.y - plane
+    furrow = 3.5 * np.exp(-((canvas.x / 13) ** 2))
+    skin[:] = smooth_max(skin, behind + furrow.astype(np.float32), 26.0)
+    wall[:] = smooth_max(wall, behind + furrow.astype(np.float32) + np.float32(0.45 * subject.fat + 3), 20.0)
+
+
+def _add_shoulders(canvas: Canvas, skin: FloatField) -> None:
+    """Skin over the shoulders and the raised arms."""
+    for side in (-1, 1):
+        root, joint, arm = (side * 120.0, -20.0, 118.0), (side * 172.0, -16.0, 162.0), (side * 205.0, -8.0, 280.0)
+        box = canvas.box(np.minimum(root, arm) - 60, np.maximum(root, arm) + 60)
+        if any(s.stop <= s.start for s in box):
+            continue
+        c = canvas.coordinates(box)
+        limb = smooth_min(capsule(*c, root, joint, 42.0, 44.0), capsule(*c, joint, arm, 44.0, 38.0), 20.0)
+        skin[box] = smooth_min(skin[box], limb, 24.0)
 
 
 def _add_breasts(canvas: Canvas, subject: Subject, skin: FloatField) -> None:
     """Rounds the skin over the breasts, which lie flat and to the side in a supine patient."""
-    size = 0.75 + 0.025 * subject.fat
-    front = subject.cavity.surface([180.0], [25.0])[0, 1] - 26 - 0.55 * subject.fat
+    size = 0.72 + 0.014 * subject.fat
+    front = subject.cavity.surface([180.0], [25.0])[0, 1] - 12 - 0.55 * subject.fat
     for side in (-1, 1):
-        centre = (side * 86.0, front + 26, 18.0)
+        centre = (side * 84.0, front + 16, 20.0)
         box = canvas.around(centre, 95 * size)
-        lump = ellipsoid(*canvas.coordinates(box), centre, (58 * size, 34 * size, 56 * size), rotation(rz=28 * side))
+        lump = ellipsoid(*canvas.coordinates(box), centre, (60 * size, 27 * size, 56 * size), rotation(rz=32 * side))
         skin[box] = smooth_min(skin[box], lump, 22.0)
 
 
 def _dome(canvas: Canvas, subject: Subject) -> FloatField:
     """Height above the diaphragm: two domes, low at the back, less low at the sides and the front."""
-    x, y = canvas.x, canvas.y
+    out = np.full(canvas.grid.shape, 100.0, np.float32)
+    low = canvas.box((-400, -400, -600), (400, 400, 20))
+    x, y, z = canvas.coordinates(low)
     c = subject.cavity.at(-70.0)
     dx, dy = x - np.float32(c[0]), y - np.float32(c[1])
     u2 = (dx / np.float32(c[2])) ** 2
     v = np.where(dy < 0, dy / np.float32(c[3]), dy / np.float32(c[4]))
     v2 = v * v
     r2 = u2 + v2 + np.float32(1e-6)
-    drop = (u2 * 92 + v2 * np.where(dy < 0, 48, 118)) / r2
+    drop = (u2 * 76 + v2 * np.where(dy < 0, 50, 102)) / r2
     top = -18.0 - subject.inflation
     right = np.exp(-(((dx + 66) / 44) ** 2))
     left = np.exp(-(((dx - 70) / 42) ** 2))
-    height = top - 22 + 22 * right + 9 * left - drop.astype(np.float32) * r2 ** np.float32(1.45)
-    return (canvas.z - height).astype(np.float32)
+    height = top - 22 + 22 * right + 9 * left - drop.astype(np.float32) * np.exp(np.float32(1.45) * np.log(r2))
+    out[low] = z - height
+    return out
 
 
 def paint_layers(canvas: Canvas, subject: Subject, fields: Fields) -> None:
@@ -98,12 +127,13 @@ def paint_layers(canvas: Canvas, subject: Subject, fields: Fields) -> None:
 
 def _paint_septa(canvas: Canvas, subject: Subject, fields: Fields, wall: FloatField) -> None:
     """Fat between muscles: layers that follow the chest wall, and irregular sheets."""
-    thick = np.float32(0.35 + 0.035 * subject.fat)
+    thick = np.float32(0.3 + 0.03 * subject.fat)
     bent = fields.cavity + np.float32(2.2) * fields.bumps
-    layer = np.minimum(np.abs(bent - 12), np.abs(bent - 27)) - thick
-    layer = np.minimum(layer, np.abs(bent - 44) - thick)
-    # the sheets are zero sets of noise, about 5 mm of noise units per mm
-    sheet = np.abs(fields.septa) * np.float32(5.0) - thick * np.float32(1.0)
+    # the layers open and close along their way
+    open_by = thick * np.clip(1.0 + 0.9 * fields.sheets, 0.0, 2.6) - np.clip((canvas.z - 85) / 12, 0, 4)
+    layer = np.minimum(np.minimum(np.abs(bent - 12), np.abs(bent - 27)), np.abs(bent - 46)) - open_by
+    # zero sets of noise, scaled to mm by its mean slope
+    sheet = np.abs(fields.sheets + 0.3) * np.float32(13.0) - thick * np.clip(1.2 + 0.9 * fields.septa, 0.1, 2.5)
     gaps = np.minimum(layer, sheet)
     inside = np.maximum(np.maximum(gaps, wall + 1.0), 2.0 - fields.cavity)
     canvas.paint(canvas.everything, inside.astype(np.float32), Tissue.FAT, over=(Tissue.MUSCLE,))
@@ -115,7 +145,7 @@ def _paint_septa(canvas: Canvas, subject: Subject, fields: Fields, wall: FloatFi
 
 def _paint_glands(canvas: Canvas, subject: Subject, fields: Fields) -> None:
     """Fibroglandular tissue as strands in the fat of the breasts."""
-    front = subject.cavity.surface([180.0], [25.0])[0, 1] - 30 - 0.5 * subject.fat
+    front = subject.cavity.surface([180.0], [25.0])[0, 1] - 16 - 0.5 * subject.fat
     for side in (-1, 1):
         centre = (side * 92.0, front + 4, 16.0)
         box = canvas.around(centre, 50)

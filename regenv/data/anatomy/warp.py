@@ -8,26 +8,29 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.data.anatomy import kernels
 
+_TILE = 64
 
-def smooth_noise(
-    rng: np.random.Generator, grid: Grid, scale_mm: float, region: tuple[NDArray[np.float64], NDArray[np.float64]]
-) -> NDArray[np.float32]:
+
+def smooth_noise(rng: np.random.Generator, grid: Grid, scale_mm: float) -> NDArray[np.float32]:
     """A random field of unit variance and about ``scale_mm`` correlation length, on an axis-aligned grid.
 
+    The field is a cubic B-spline over a tile of random knots that repeats every 64 knots: it is the same function of
+    space whatever the grid, and costs the same few numbers.
+
     Args:
-        rng: Source of randomness; the number of draws depends on ``region`` and ``scale_mm`` alone, so that the field
-            is the same in space whatever the grid.
-        grid: Where the field is evaluated, inside ``region``.
-        scale_mm: Distance between the knots of the cubic B-spline lattice.
-        region: Lower and upper corner (x, y, z) of the space over which the field is drawn.
+        rng: Source of randomness.
+        grid: Where the field is evaluated.
+        scale_mm: Distance between knots.
 
     Returns:
         float32 of ``grid.shape``.
     """
-    lo, hi = region
-    knots = np.ceil((np.asarray(hi) - np.asarray(lo)) / scale_mm).astype(int) + 5
-    lattice = rng.standard_normal(tuple(knots[::-1]), dtype=np.float32)
-    return evaluate_lattice(lattice, grid, np.asarray(lo), scale_mm) * np.float32(1 / 0.325)
+    tile = rng.standard_normal((_TILE, _TILE, _TILE), dtype=np.float32) * np.float32(1 / 0.325)
+    first = np.floor(np.asarray(grid.origin) / scale_mm).astype(int) - 2
+    count = np.ceil(np.asarray(grid.extent) / scale_mm).astype(int) + 6
+    for axis, xyz in ((0, 2), (1, 1), (2, 0)):
+        tile = np.take(tile, np.arange(first[xyz], first[xyz] + count[xyz]), axis=axis, mode="wrap")
+    return evaluate_lattice(tile, grid, (first + 2.0) * scale_mm, scale_mm)
 
 
 def evaluate_lattice(
@@ -74,7 +77,6 @@ class Warp:
         drawn = rng.standard_normal((3, *knots[::-1])).astype(np.float32) * np.float32(amplitude_mm / 0.325)
         limit = 6.0 * amplitude_mm
         self.lattices = np.clip(drawn, -limit, limit)
-        self.reach = float(np.abs(self.lattices).max()) * 0.8 if amplitude_mm > 0 else 0.0
 
     def template_coordinates(self, grid: Grid) -> tuple[NDArray[np.float32], ...]:
         """Template x, y, z of every voxel of an axis-aligned grid in subject space."""
@@ -90,24 +92,24 @@ class Warp:
         return tuple(fields)
 
     def displacement(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """u at subject points ``(N, 3)``, mm."""
-        position = (points - self.origin) / self.knot_mm + 2.0
-        base = np.floor(position).astype(int)
-        t = position - base
-        weights = np.stack(
-            [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1
-        ) / 6.0
-        out = np.zeros((len(points), 3))
-        for n in range(len(points)):
-            i, j, k = base[n] - 1
-            block = self.lattices[:, k : k + 4, j : j + 4, i : i + 4]
-            out[n] = np.einsum("czyx,z,y,x->c", block, weights[n, 2], weights[n, 1], weights[n, 0])
+        """U at subject points ``(N, 3)``, mm; held at the border of the region."""
+        out = np.empty((len(points), 3))
+        kernels.displace(np.ascontiguousarray(points, np.float64), self.lattices, self.origin, self.knot_mm, out)
         return out
 
-    def to_subject(self, template_points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_subject(self, template_points: NDArray[np.float64], iterations: int = 30) -> NDArray[np.float64]:
         """Subject positions ``(N, 3)`` of template points, by fixed-point iteration."""
         target = np.atleast_2d(np.asarray(template_points, dtype=np.float64)) * self.scale
         points = target.copy()
-        for _ in range(30):
+        for _ in range(iterations):
             points = target - self.displacement(points)
         return points
+
+    def bounds(
+        self, lo: NDArray[np.float64], hi: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """A subject box that covers a template box."""
+        steps = [np.linspace(a, b, int(np.ceil((b - a) / 45.0)) + 1) for a, b in zip(lo, hi, strict=True)]
+        corners = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+        points = self.to_subject(corners, 4)
+        return points.min(axis=0) - 3.0, points.max(axis=0) + 3.0

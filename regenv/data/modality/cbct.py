@@ -60,7 +60,7 @@ class ConeBeam:
         photons: Photons per pixel without an object.
         hardening: Whether the beam is polychromatic.
         gain_error: Standard deviation of the gain of a detector element.
-        smoothing: Cut-off of the Hann window of the ramp filter, as a share of the Nyquist frequency.
+        smoothing: Frequency at which the Hann window of the ramp filter falls to zero, in Nyquist frequencies.
         hu_gain: Factor by which the calibration is off.
         hu_offset: HU by which it is off.
         start_deg: Angle of the first view.
@@ -77,7 +77,7 @@ class ConeBeam:
     photons: float = 6e4
     hardening: bool = True
     gain_error: float = 0.003
-    smoothing: float = 0.9
+    smoothing: float = 1.3
     hu_gain: float = 1.0
     hu_offset: float = 0.0
     start_deg: float = 0.0
@@ -93,11 +93,11 @@ def draw_scanner(rng: np.random.Generator) -> ConeBeam:
         views=int(rng.integers(100, 150)),
         short_scan=bool(rng.random() < 0.4),
         distance_mm=float(rng.choice([750.0, 1000.0])),
-        pixel_mm=float(rng.uniform(2.6, 3.2)) if not wide else 3.2,
+        pixel_mm=float(rng.uniform(2.7, 2.9) if wide else rng.uniform(2.2, 2.7)),
         scatter=float(rng.uniform(0.05, 0.7)),
         photons=float(np.exp(rng.uniform(np.log(1.5e4), np.log(2e5)))),
         gain_error=float(rng.uniform(0, 0.005)),
-        smoothing=float(rng.uniform(0.65, 1.0)),
+        smoothing=float(rng.uniform(0.9, 1.8)),
         hu_gain=float(rng.normal(1.0, 0.03)),
         hu_offset=float(rng.normal(0, 25)),
         start_deg=float(rng.uniform(0, 360)),
@@ -139,8 +139,10 @@ def cbct_from_attenuation(
     settings = replace(draw_scanner(rng) if scanner is None else scanner, **physics)  # type: ignore[arg-type]
     volume, frame = _upright(hu_image)
     volume = _to_working_spacing(volume, settings.pixel_mm)
-    centre = _body_centre(volume) if isocentre is None else np.linalg.solve(
-        volume.grid.direction, np.asarray(isocentre, float) - np.asarray(volume.grid.origin)
+    centre = (
+        _body_centre(volume)
+        if isocentre is None
+        else np.linalg.solve(volume.grid.direction, np.asarray(isocentre, float) - np.asarray(volume.grid.origin))
     )
     out_grid = _output_grid(volume, settings, centre) if grid is None else grid
     angles, arc = _angles(settings)
@@ -241,21 +243,26 @@ def _project(
     us: NDArray[np.float64],
     vs: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """mm of water of soft tissue and of bone along every ray, ``(A, U, V, 2)``."""
+    """Millimetres of water of soft tissue and of bone along every ray, ``(A, U, V, 2)``."""
     ratio = np.clip(image.array / np.float32(1000) + np.float32(1), 0, 4)
     # what is much denser than muscle is taken for bone, sliding over 300 HU
     bone = np.clip((ratio - np.float32(1.1)) / np.float32(0.3), 0, 1) * ratio
-    both = np.stack([ratio - bone, bone], axis=-1)
+    both = np.stack([ratio - bone, bone])
     # leave out the air around the patient, which only costs time
     solid = ratio > 0.03
     rows, columns = np.flatnonzero(solid.any(axis=(0, 2))), np.flatnonzero(solid.any(axis=(0, 1)))
     j0, j1 = (max(rows[0] - 1, 0), rows[-1] + 2) if len(rows) else (0, 2)
     i0, i1 = (max(columns[0] - 1, 0), columns[-1] + 2) if len(columns) else (0, 2)
-    both = np.ascontiguousarray(both[:, j0:j1, i0:i1], dtype=np.float32)
-    if both.shape[0] < 2:
-        both = np.repeat(both, 2, axis=0)
     spacing = np.asarray(image.grid.spacing)
     origin = np.array([i0, j0, 0.0]) * spacing - centre
+    # hold the end slices as far as the cone reaches beyond them: the patient goes on
+    across = np.hypot(*(np.maximum(np.abs(origin[:2]), np.abs(origin[:2] + spacing[:2] * [i1 - i0, j1 - j0]))))
+    reach = float(np.abs(vs).max()) * (1 + across / distance) + 2 * spacing[2]
+    below = max(int(np.ceil((origin[2] + reach) / spacing[2])), 0)
+    above = max(int(np.ceil((reach - origin[2]) / spacing[2])) - ratio.shape[0] + 2, 0)
+    both = np.pad(both[:, :, j0:j1, i0:i1], ((0, 0), (below, above), (0, 0), (0, 0)), mode="edge")
+    both = np.ascontiguousarray(both.transpose(0, 2, 3, 1), dtype=np.float32)
+    origin[2] -= below * spacing[2]
     out = np.empty((len(angles), len(us), len(vs), 2), np.float32)
     run_lanes(projection.project, len(angles), both, origin, spacing, angles, distance, us, vs, out)
     return out
@@ -331,8 +338,18 @@ def _reconstruct(
     ]
     out = np.zeros((grid.size[1], grid.size[0], grid.size[2]), np.float32)
     run_lanes(
-        projection.backproject, grid.size[1], filtered, angles, d, us[0], s.pixel_mm, vs[0], s.pixel_mm, *local,
-        s.radius_mm, out,
+        projection.backproject,
+        grid.size[1],
+        filtered,
+        angles,
+        d,
+        us[0],
+        s.pixel_mm,
+        vs[0],
+        s.pixel_mm,
+        *local,
+        s.radius_mm,
+        out,
     )
     hu = (out.transpose(2, 0, 1) - 1) * np.float32(1000 * s.hu_gain) + np.float32(s.hu_offset)
     hu = np.clip(np.rint(hu), AIR_HU + 1, 4000)

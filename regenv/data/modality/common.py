@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import erf
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
@@ -74,13 +75,16 @@ def slice_profile(
     offset = position - np.arange(size_in)[None, :]
     # variance of linear interpolation, so that a narrow kernel still covers its neighbours
     spread = np.sqrt(sigma**2 + 0.12)
-    from scipy.special import erf
-
     half = max(width, 1e-3) / 2
-    weights = erf((offset + half) / (np.sqrt(2) * spread)) - erf((offset - half) / (np.sqrt(2) * spread))
-    weights /= 4 * half
-    weights[np.abs(offset) > half + 4 * spread] = 0.0
-    return weights.astype(np.float32)
+    reach = half + 4 * spread
+
+    def profile(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        value = erf((distance + half) / (np.sqrt(2) * spread)) - erf((distance - half) / (np.sqrt(2) * spread))
+        return np.where(np.abs(distance) > reach, 0.0, value)
+
+    # normalised over all of the line, as if the input went on: a narrow profile does not sum to the same everywhere
+    near = np.arange(-int(reach) - 1, int(reach) + 2)[None, :] + (position - np.floor(position))
+    return (profile(offset) / profile(near).sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def resample_blurred(image: Image, grid: Grid, fwhm_mm: float, slice_mm: float) -> Image:
@@ -97,7 +101,8 @@ def resample_blurred(image: Image, grid: Grid, fwhm_mm: float, slice_mm: float) 
     """
     sigma = fwhm_mm / 2.355
     array = image.array - np.float32(image.background)
-    for axis, blur, width in ((0, 0.3 * sigma, slice_mm), (1, sigma, grid.spacing[1] * 0.5), (2, sigma, grid.spacing[0] * 0.5)):
+    profiles = ((0, 0.3 * sigma, slice_mm), (1, sigma, grid.spacing[1] * 0.5), (2, sigma, grid.spacing[0] * 0.5))
+    for axis, blur, width in profiles:
         xyz = 2 - axis
         spacing = image.grid.spacing[xyz]
         first = (grid.origin[xyz] - image.grid.origin[xyz]) / spacing
@@ -138,10 +143,11 @@ def add_table(image: Image, rng: np.random.Generator, curved: bool) -> Image:
     depth = rng.uniform(10, 40) if curved else rng.uniform(35, 60)
     top = y - gap + sag[None]
     inside = np.maximum(np.abs(top - depth / 2) - depth / 2, np.abs(x)[None] - half)
-    shell = np.abs(inside + 1.2) - 1.2
-    cover_shell = np.clip(0.5 - shell / sy, 0, 1) * min(1.0, 2.4 / sy)
+    # a shell of 2.4 mm under the scanner's point spread
+    width = np.hypot(0.7 * sy, 0.8)
+    cover_shell = min(1.0, 2.4 / (2.5 * width)) * np.exp(-0.5 * ((inside + 1.0) / width) ** 2)
     cover_core = np.clip(0.5 - inside / sy, 0, 1)
-    density = rng.uniform(-350, 0)
+    density = rng.uniform(-150, 350)
     free = array < -700
     table = AIR_HU + cover_core * 90 + cover_shell * (density - AIR_HU - 90)
     array[free] = np.maximum(array, table[None].astype(np.float32))[free]

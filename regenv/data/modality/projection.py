@@ -15,12 +15,14 @@ def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out)
     """Line integrals of two materials by Joseph's method, for views ``start`` to ``stop``.
 
     Joseph, IEEE Trans. Med. Imaging 1 (1982) 192-196: the ray is sampled on the planes of the axis it is most aligned
-    with, bilinearly in the plane. Above and below the volume its end slices are held, as the patient goes on.
+    with, bilinearly in the plane. All rays of one detector column cross a plane at the same x and y, so that the
+    in-plane interpolation is done once for a whole column of voxels.
 
     Args:
         start: First view.
         stop: One past the last view.
-        volume: ``(nz, ny, nx, 2)`` float32, attenuation relative to water of two materials.
+        volume: ``(2, ny, nx, nz)`` float32, attenuation of two materials relative to water; it must reach above and
+            below every ray.
         origin: Position (x, y, z) of voxel 0.
         spacing: Of the voxels (x, y, z).
         angles: ``(A,)`` radians.
@@ -29,7 +31,10 @@ def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out)
         vs: ``(V,)`` detector rows.
         out: ``(A, U, V, 2)`` float32, mm of water, written.
     """
-    nz, ny, nx = volume.shape[:3]
+    _, ny, nx, nz = volume.shape
+    n_v = vs.shape[0]
+    column = np.empty((2, nz), np.float32)
+    sums = np.empty((2, n_v), np.float32)
     for a in range(start, stop):
         c, s = np.cos(angles[a]), np.sin(angles[a])
         px, py = distance * c, distance * s
@@ -54,57 +59,36 @@ def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out)
                 lo, hi = max(lo, min(e0, e1)), min(hi, max(e0, e1))
             elif base < 0 or base > n_other - 1:
                 hi = -1.0
-            first, last = int(np.ceil(lo)), int(np.floor(hi))
-            for iv in range(vs.shape[0]):
-                rise = vs[iv] / spacing[2] / dp
-                z_base = -origin[2] / spacing[2] - p0 * rise
-                sum0 = np.float32(0.0)
-                sum1 = np.float32(0.0)
-                for n in range(first, last + 1):
-                    q = base + slope * n
-                    iq = min(int(q), n_other - 2)
-                    wq = np.float32(q - iq)
-                    zz = min(max(z_base + rise * n, 0.0), nz - 1.0)
-                    iz = min(int(zz), nz - 2)
-                    wz = np.float32(zz - iz)
-                    w11 = wq * wz
-                    w10 = wz - w11
-                    w01 = wq - w11
-                    w00 = np.float32(1.0) - wq - wz + w11
+            sums[:] = 0.0
+            for n in range(int(np.ceil(lo)), int(np.floor(hi)) + 1):
+                q = base + slope * n
+                iq = max(min(int(q), n_other - 2), 0)
+                w = np.float32(q - iq)
+                for m in range(2):
                     if along_x:
-                        sum0 += (
-                            w00 * volume[iz, iq, n, 0]
-                            + w01 * volume[iz, iq + 1, n, 0]
-                            + w10 * volume[iz + 1, iq, n, 0]
-                            + w11 * volume[iz + 1, iq + 1, n, 0]
-                        )
-                        sum1 += (
-                            w00 * volume[iz, iq, n, 1]
-                            + w01 * volume[iz, iq + 1, n, 1]
-                            + w10 * volume[iz + 1, iq, n, 1]
-                            + w11 * volume[iz + 1, iq + 1, n, 1]
-                        )
+                        for k in range(nz):
+                            column[m, k] = volume[m, iq, n, k] + w * (volume[m, iq + 1, n, k] - volume[m, iq, n, k])
                     else:
-                        sum0 += (
-                            w00 * volume[iz, n, iq, 0]
-                            + w01 * volume[iz, n, iq + 1, 0]
-                            + w10 * volume[iz + 1, n, iq, 0]
-                            + w11 * volume[iz + 1, n, iq + 1, 0]
-                        )
-                        sum1 += (
-                            w00 * volume[iz, n, iq, 1]
-                            + w01 * volume[iz, n, iq + 1, 1]
-                            + w10 * volume[iz + 1, n, iq, 1]
-                            + w11 * volume[iz + 1, n, iq + 1, 1]
-                        )
+                        for k in range(nz):
+                            column[m, k] = volume[m, n, iq, k] + w * (volume[m, n, iq + 1, k] - volume[m, n, iq, k])
+                # height of the ray of row v at this plane: v times the share of the way to the detector
+                scale = np.float32((n - p0) / dp / spacing[2])
+                shift = np.float32(-origin[2] / spacing[2])
+                for iv in range(n_v):
+                    z = np.float32(vs[iv]) * scale + shift
+                    iz = int(z)
+                    wz = z - np.float32(iz)
+                    sums[0, iv] += column[0, iz] + wz * (column[0, iz + 1] - column[0, iz])
+                    sums[1, iv] += column[1, iz] + wz * (column[1, iz + 1] - column[1, iz])
+            for iv in range(n_v):
                 length = np.sqrt(dx * dx + dy * dy + vs[iv] * vs[iv]) / abs(dp)
-                out[a, iu, iv, 0] = sum0 * length
-                out[a, iu, iv, 1] = sum1 * length
+                out[a, iu, iv, 0] = sums[0, iv] * length
+                out[a, iu, iv, 1] = sums[1, iv] * length
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def backproject(start, stop, filtered, angles, distance, u0, du, v0, dv, xs, ys, zs, radius, out):  # type: ignore[no-untyped-def]
-    """Sums filtered projections into voxels with the weight ``1 / U**2`` of Feldkamp et al., for rows ``start`` to ``stop``.
+    """Sums filtered projections into voxels with the weight ``1 / U**2`` of Feldkamp et al., rows ``start`` to ``stop``.
 
     Args:
         start: First row.
