@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.image_checks import check_complete, check_geometry, format_of
 from regenv.errors import DataError
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 READABLE = ".nii, .nii.gz, .hdr/.img, .mha, .mhd, .nrrd, .nhdr, or a folder with a DICOM series"
 WRITABLE = (".nii", ".nii.gz", ".mha", ".nrrd")
@@ -261,7 +258,7 @@ def _read_array(header: ImageHeader, *, as_float: bool) -> NDArray[Any]:
     """The voxels ``[z, y, x]``, after counting the bytes."""
     import SimpleITK as sitk
 
-    reader: sitk.ImageSeriesReader | sitk.ImageFileReader
+    reader: Any
     if len(header.files) > 1:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(header.files)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from regenv.core.geometry import transform_points
 from regenv.data.dataset import make_dataset
-from regenv.data.folder import FolderDataset, overlap
+from regenv.data.folder import FolderDataset
 from regenv.data.frames import inside
 from regenv.data.image_io import read_header
 from regenv.data.pair import ImagePair, Truth
@@ -170,37 +170,6 @@ def test_a_two_dimensional_folder(tmp_path: Path) -> None:
     assert pair.ndim == 2 and truth_of(pair).transform.shape == (3, 3)
     with pytest.raises(DataError, match=r"pairs.csv line 2: .*a\.mha is a 2-D image .* registers 3-D ones"):
         FolderDataset(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("model", "scale", "good"),
-    [("rigid", 1.0, True), ("rigid", 1.1, False), ("similarity", 1.1, True), ("affine", 1.1, True)],
-)
-def test_transforms_must_belong_to_the_model(folder: Path, model: str, scale: float, good: bool) -> None:
-    transform = sitk.Similarity3DTransform(scale, (0.0, 0.0, 1.0), 0.1, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
-    sitk.WriteTransform(transform, str(folder / "t.tfm"))
-    manifest(folder, "ct.nii.gz,cbct.mha,t.tfm", header="fixed,moving,transform")
-    if good:
-        assert FolderDataset(folder, model=model).ids
-    else:
-        with pytest.raises(DataError, match=r"line 2: transform t\.tfm is not rigid .* scale by 1\.1000"):
-            FolderDataset(folder, model=model)
-
-
-def test_a_sheared_transform_is_no_similarity(folder: Path) -> None:
-    matrix = np.eye(3)
-    matrix[0, 1] = 0.2
-    sitk.WriteTransform(sitk.AffineTransform(matrix.ravel().tolist(), (0.0, 0.0, 0.0)), str(folder / "t.tfm"))
-    manifest(folder, "ct.nii.gz,cbct.mha,t.tfm", header="fixed,moving,transform")
-    with pytest.raises(DataError, match="transform t.tfm is not similarity"):
-        FolderDataset(folder, model="similarity")
-
-
-def test_overlap_is_a_share(folder: Path) -> None:
-    grid = read_header(folder / "ct.nii.gz").grid
-    assert overlap(grid, grid, np.eye(4)) == 1.0
-    away = grid.frame @ np.array([[1, 0, 0, grid.extent[0] / 2], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-    assert overlap(grid, grid, away @ np.linalg.inv(grid.frame)) == pytest.approx(0.5, abs=0.05)
 
 
 # What cannot be used. Each is found when the data set is made, but for the voxels of masks and images.

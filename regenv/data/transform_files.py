@@ -1,0 +1,66 @@
+"""Transform files: linear transforms from fixed to moving points, as ITK writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.data.frames import inside
+from regenv.errors import DataError
+
+
+def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
+    """Reads a linear transform, fixed to moving points, and checks that it belongs to the model.
+
+    Args:
+        path: A transform file of ITK: ``.tfm``, ``.txt``, ``.h5``, ``.mat``.
+        ndim: 2 or 3.
+        model: ``"rigid"``, ``"similarity"`` or ``"affine"``.
+
+    Returns:
+        ``(ndim + 1, ndim + 1)`` matrix.
+
+    Raises:
+        DataError: If it cannot be read, is not linear, has another dimension or does not belong to the model.
+    """
+    import SimpleITK as sitk
+
+    from regenv.core.sitk import matrix_from_sitk
+
+    if not path.is_file():
+        raise DataError(f"transform {path.name} does not exist at {path}")
+    try:
+        transform = sitk.ReadTransform(str(path))
+    except RuntimeError as error:
+        raise DataError(
+            f"transform {path.name} cannot be read as an ITK transform; write it with SimpleITK.WriteTransform (.tfm)"
+        ) from error
+    try:
+        matrix = matrix_from_sitk(transform)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"transform {path.name} is not linear ({transform.GetName()}) and this environment is {model}; give the "
+            "linear part, or landmarks instead"
+        ) from error
+    if matrix.shape != (ndim + 1, ndim + 1):
+        raise DataError(f"transform {path.name} is {len(matrix) - 1}-D and the images are {ndim}-D")
+    linear = matrix[:ndim, :ndim]
+    scale = float(abs(np.linalg.det(linear)) ** (1 / ndim))
+    if model != "affine":
+        unit = 1.0 if model == "rigid" else max(scale, 1e-12)
+        if not np.allclose(linear.T @ linear, unit**2 * np.eye(ndim), atol=2e-3) or np.linalg.det(linear) <= 0:
+            raise DataError(
+                f"transform {path.name} is not {model} (its axes scale by {scale:.4f} in the mean or shear); use an "
+                "affine environment, or give a rigid transform"
+            )
+    return matrix
+
+
+def overlap(fixed: Grid, moving: Grid, transform: FloatArray) -> float:
+    """Share of a lattice over the fixed grid that the transform maps into the moving grid."""
+    steps = [np.linspace(0, n - 1, min(n, 24)) for n in fixed.size]
+    lattice = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, fixed.ndim)
+    points = transform_points(transform @ fixed.index_to_physical, lattice)
+    return float(inside(moving, points).mean())
