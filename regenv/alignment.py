@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ENVIRONMENTS = {"rigid": "CTCBCT-Rigid-v0", "affine": "CTCBCT-Affine-v0"}
 HU_MODALITIES = ("ct", "cbct")
 DEFAULT_AGENT = "greedy_supervised_rigid.onnx"
-AIR_HU = -900.0
+AIR_HU = -500.0
 NEARBY = {"mm": 12.0, "deg": 8.0}
 SAME_ANSWER_MM = 5.0
 MEASURE_SIZE = 64
@@ -68,13 +68,12 @@ class Alignment:
 class OnePair:
     """A data set of a single pair whose truth nobody knows."""
 
-    name = "images given to align"
-    split = "test"
-    subjects = ("0",)
-    ids = ("0",)
-
     def __init__(self, pair: ImagePair) -> None:
+        self.name = "images given to align"
+        self.split = "test"
         self.ndim = pair.ndim
+        self.ids: tuple[str, ...] = ("0",)
+        self.subjects: tuple[str, ...] = ("0",)
         self._pair = pair
 
     def load(self, index: int) -> ImagePair:
@@ -118,13 +117,17 @@ def align(
 
     began = time.perf_counter()
     check_option("model", model, ENVIRONMENTS)
+    if model != "rigid" and agent is None:
+        raise ValueError(f"the shipped policy is rigid; for model={model!r} pass an agent that was made for it")
     if runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}")
     pair = make_pair(fixed, moving)
-    solver = _Solver(pair, model, agent, seed)
     start = centres_aligned(pair) if initial is None else matrix_from_sitk(initial)
-    found = [solver.solve(pose) for pose in nearby_starts(start, pair, runs, seed)]
     measure = Measure(pair)
+    if measure.overlap(start) == 0:
+        raise DataError("the images do not overlap under the initial transform; leave it out to align their centres")
+    solver = _Solver(pair, model, agent, seed)
+    found = [solver.solve(pose) for pose in nearby_starts(start, pair, runs, seed)]
     values = [measure.similarity(pose) for pose in found]
     best = int(np.argmax(values))
     confidence = _agreement(found, best, pair) if runs > 1 else float("nan")
