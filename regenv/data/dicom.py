@@ -78,6 +78,12 @@ def series_grid(given: str, files: tuple[str, ...]) -> Grid:
             f"{given}: slices {Path(files[worst]).name} and {Path(files[worst + 1]).name} are {steps[worst]:.2f} mm "
             f"apart where others are {step:.2f}; slices are missing or doubled, copy the whole series again"
         )
+    drift = np.linalg.norm(positions - positions[0] - np.outer(along - along[0], normal), axis=1)
+    if drift.max() > 0.5:
+        raise DataError(
+            f"{given}: the slices shift sideways by {drift.max():.1f} mm from first to last (a tilted gantry); "
+            "resample the series onto a regular grid first, as 3D Slicer and dcm2niix do"
+        )
     direction = np.stack([rows[0], rows[1], normal], axis=1)
     mean_step = float(along[-1] - along[0]) / (len(files) - 1)
     return Grid((*size, len(files)), (*spacing, mean_step), tuple(positions[0]), direction)

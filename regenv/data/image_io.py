@@ -299,6 +299,8 @@ def _wrong_format(path: Path) -> str:
 
 
 def _unreadable(given: str, error: Exception) -> DataError:
+    if "orthonormal" in str(error):
+        return DataError(f"{given} has sheared or mixed axes, which ITK does not read; resample it onto a regular grid")
     return DataError(f"{given} cannot be read ({_last_line(error)}); it is damaged or of another format than its name")
 
 

@@ -53,6 +53,7 @@ def write_series(
     *,
     slices: int = 6,
     step: float = 3.0,
+    tilt: float = 0.0,
     without: tuple[str, ...] = (),
     description: str = "chest",
 ) -> Path:
@@ -72,7 +73,7 @@ def write_series(
             "0020|000e": uid,
             "0008|0018": f"{uid}.{k + 1}",
             "0020|0013": str(k + 1),
-            "0020|0032": f"10\\20\\{30 + k * step}",
+            "0020|0032": f"10\\{20 + k * tilt}\\{30 + k * step}",
             "0020|0037": "1\\0\\0\\0\\1\\0",
             "0028|0030": "1.25\\1.5",
         }

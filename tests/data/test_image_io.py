@@ -273,6 +273,18 @@ def test_a_series_with_a_missing_slice_is_refused(tmp_path: Path) -> None:
         read_header(folder)
 
 
+def test_a_tilted_gantry_is_refused(tmp_path: Path) -> None:
+    folder = files.write_series(tmp_path / "ct", "1.2.3.1", tilt=0.8)
+    with pytest.raises(DataError, match=r"the slices shift sideways by 4\.0 mm from first to last \(a tilted gantry\)"):
+        read_header(folder)
+
+
+def test_sheared_axes_are_refused(tmp_path: Path) -> None:
+    path = patched_nifti(tmp_path / "a.nii", (252, struct.pack("<hh", 0, 1)), (284, struct.pack("<f", 1.2)))
+    with pytest.raises(DataError, match=r"a\.nii has sheared or mixed axes"):
+        read_header(path)
+
+
 def test_a_truncated_slice_is_refused(tmp_path: Path) -> None:
     folder = files.write_series(tmp_path / "ct", "1.2.3.1")
     piece = folder / "1_03.dcm"
