@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
-    "README.md",
+    *("README.md", "CONTRIBUTING.md"),
     *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")) if p.name != "leaderboard.md"),
 ]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -119,6 +119,7 @@ def test_tables_of_the_readme_are_current():
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text())
+    targets += re.findall(r"`((?:regenv|agents|benchmarks|tests|docs)/[\w./-]*)`", (ROOT / page).read_text())
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
