@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,16 @@ def test_make_names_the_python_it_needs(tmp_path):
     assert done.returncode != 0
     assert "Python 3.11, 3.12 or 3.13" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.slow
+def test_wheel_ships_tracks_rows_and_the_default_policy(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("regenv-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "regenv/py.typed" in names
+    assert "regenv/_data/tracks/ctcbct-rigid.toml" in names
+    assert "regenv/_data/policies/greedy_supervised_rigid.onnx" in names
+    assert any(name.startswith("regenv/_data/submissions/ctcbct-rigid/") for name in names)
+    assert not any(name.startswith(("agents/", "benchmarks/", "tests/")) for name in names)
