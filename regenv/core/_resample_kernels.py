@@ -6,20 +6,17 @@ inside test exact integer arithmetic, so the range of a row's pixels that lie in
 pixel by pixel. The start of a row is rounded to 2^-20 voxel: matrices composed in float64 reach a voxel centre only
 to about 1e-12, and after rounding the weight is exactly 0 and the voxel's value comes out bit for bit.
 
-Interpolation is strict IEEE (no fast math), so that it gives the same bits however a loop is compiled; only the sums
-may be reassociated.
+The blends a + w (b - a) may be fused but not reassociated, the sums may be both. One lane runs through the same code
+whatever the batch, so none of its bits depend on another.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
+from regenv.core._intrinsics import bilinear, load, trilinear, unowned_bytes, unowned_doubles, unowned_floats
 from regenv.core._types import FLAGS, IMAGES, LANES, given, written
 
 _ONE = 1 << 32  # one voxel
@@ -30,20 +27,6 @@ _STEP_SCALE = float(1 << 32)
 _WEIGHT_SCALE = np.float32(2.0**-24)
 _FAR = float(1 << 28)  # voxels; a coordinate beyond is as far outside as one can be, and stays clear of overflow
 _LONGEST_STEP = float(1 << 14)
-
-
-def _load_at(typingctx, address):  # type: ignore[no-untyped-def]
-    """The float32 at an integer address."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        value = builder.load(builder.inttoptr(args[0], ir.FloatType().as_pointer()))
-        value.align = 4
-        return value
-
-    return types.float32(types.int64), codegen
-
-
-_load: Any = intrinsic(_load_at)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -117,8 +100,8 @@ def _edge_3d(address, nx, ny, nz, cx, cy, cz):  # type: ignore[no-untyped-def]
     z0 = 4 * nx * ny * _clamp(cz >> 32, nz)
     z1 = 4 * nx * ny * _clamp((cz >> 32) + 1, nz)
     wx, wy = _weight(cx), _weight(cy)
-    near = _bilinear(_load(x0 + y0 + z0), _load(x1 + y0 + z0), _load(x0 + y1 + z0), _load(x1 + y1 + z0), wx, wy)
-    far = _bilinear(_load(x0 + y0 + z1), _load(x1 + y0 + z1), _load(x0 + y1 + z1), _load(x1 + y1 + z1), wx, wy)
+    near = _bilinear(load(x0 + y0 + z0), load(x1 + y0 + z0), load(x0 + y1 + z0), load(x1 + y1 + z0), wx, wy)
+    far = _bilinear(load(x0 + y0 + z1), load(x1 + y0 + z1), load(x0 + y1 + z1), load(x1 + y1 + z1), wx, wy)
     return _blend(near, far, _weight(cz))
 
 
@@ -138,14 +121,12 @@ def _row_3d(address, nx, ny, nz, cx, cy, cz, sx, sy, sz, background, out):  # ty
         out[j] = _edge_3d(address, nx, ny, nz, cx + j * sx, cy + j * sy, cz + j * sz)
     down = 4 * nx
     deep = 4 * nx * ny
-    for j in range(begin, end):
-        x, y, z = cx + j * sx, cy + j * sy, cz + j * sz
-        a = address + 4 * (x >> 32) + down * (y >> 32) + deep * (z >> 32)
-        c = a + deep
-        wx, wy = _weight(x), _weight(y)
-        near = _bilinear(_load(a), _load(a + 4), _load(a + down), _load(a + down + 4), wx, wy)
-        far = _bilinear(_load(c), _load(c + 4), _load(c + down), _load(c + down + 4), wx, wy)
-        out[j] = _blend(near, far, _weight(z))
+    inner = out[begin:end]  # from 0, which spares a test for negative indices
+    bx, by, bz = cx + begin * sx, cy + begin * sy, cz + begin * sz
+    for j in range(inner.shape[0]):
+        x, y, z = bx + j * sx, by + j * sy, bz + j * sz
+        corner = address + 4 * (x >> 32) + down * (y >> 32) + deep * (z >> 32)
+        inner[j] = trilinear(corner, down, deep, _weight(x), _weight(y), _weight(z))
     for j in range(end, last):
         out[j] = _edge_3d(address, nx, ny, nz, cx + j * sx, cy + j * sy, cz + j * sz)
     for j in range(last, width):
@@ -159,7 +140,7 @@ def _edge_2d(address, nx, ny, cx, cy):  # type: ignore[no-untyped-def]
     x1 = address + 4 * _clamp((cx >> 32) + 1, nx)
     y0 = 4 * nx * _clamp(cy >> 32, ny)
     y1 = 4 * nx * _clamp((cy >> 32) + 1, ny)
-    return _bilinear(_load(x0 + y0), _load(x1 + y0), _load(x0 + y1), _load(x1 + y1), _weight(cx), _weight(cy))
+    return _bilinear(load(x0 + y0), load(x1 + y0), load(x0 + y1), load(x1 + y1), _weight(cx), _weight(cy))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -175,10 +156,11 @@ def _row_2d(address, nx, ny, cx, cy, sx, sy, background, out):  # type: ignore[n
     for j in range(first, begin):
         out[j] = _edge_2d(address, nx, ny, cx + j * sx, cy + j * sy)
     down = 4 * nx
-    for j in range(begin, end):
-        x, y = cx + j * sx, cy + j * sy
-        a = address + 4 * (x >> 32) + down * (y >> 32)
-        out[j] = _bilinear(_load(a), _load(a + 4), _load(a + down), _load(a + down + 4), _weight(x), _weight(y))
+    inner = out[begin:end]
+    bx, by = cx + begin * sx, cy + begin * sy
+    for j in range(inner.shape[0]):
+        x, y = bx + j * sx, by + j * sy
+        inner[j] = bilinear(address + 4 * (x >> 32) + down * (y >> 32), down, _weight(x), _weight(y))
     for j in range(end, last):
         out[j] = _edge_2d(address, nx, ny, cx + j * sx, cy + j * sy)
     for j in range(last, width):
@@ -189,23 +171,26 @@ def _row_2d(address, nx, ny, cx, cy, sx, sy, background, out):  # type: ignore[n
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def _add_row(fixed, moved, mask, first, last, sums):  # type: ignore[no-untyped-def]
     """Adds one row to a lane's seven sums, in double precision."""
-    n_mask = 0
-    for j in range(mask.shape[0]):
-        n_mask += 1 if mask[j] != 0 else 0
-    sums[0] += n_mask
-    n_valid = 0
-    f1 = m1 = f2 = m2 = fm = 0.0
-    for j in range(first, last):
-        inside = mask[j] != 0
-        n_valid += 1 if inside else 0
-        f = np.float64(fixed[j]) if inside else 0.0
-        m = np.float64(moved[j]) if inside else 0.0
+    fs, ms, masks = fixed[first:last], moved[first:last], mask[first:last]
+    n = f1 = m1 = f2 = m2 = fm = np.float64(0.0)
+    for j in range(fs.shape[0]):
+        # Weights instead of branches, so that the loop runs in vector registers.
+        weight = np.float32(1.0) if masks[j] != 0 else np.float32(0.0)
+        f, m = np.float64(weight * fs[j]), np.float64(weight * ms[j])
+        n += np.float64(weight)
         f1 += f
         m1 += m
         f2 += f * f
         m2 += m * m
         fm += f * m
-    sums[1] += n_valid
+    outside = 0
+    before, after = mask[:first], mask[last:]
+    for j in range(before.shape[0]):
+        outside += 1 if before[j] != 0 else 0
+    for j in range(after.shape[0]):
+        outside += 1 if after[j] != 0 else 0
+    sums[0] += n + outside
+    sums[1] += n
     sums[2] += f1
     sums[3] += m1
     sums[4] += f2
@@ -268,6 +253,13 @@ def render_lanes(  # type: ignore[no-untyped-def]
     keep_out, keep_valid, keep_u8 = out.shape[0] > 0, valid.shape[0] > 0, out_u8.shape[0] > 0
     add = sums.shape[0] > 0
     scratch = np.empty(width, np.float32)
+    rows, spare_row, flag_rows, byte_rows = (
+        unowned_floats(out),
+        unowned_floats(scratch),
+        unowned_bytes(valid),
+        unowned_bytes(out_u8),
+    )
+    fixed_rows, mask_rows, lane_sums = unowned_floats(fixed), unowned_bytes(mask), unowned_doubles(sums)
     c = np.zeros(3, np.int64)
     step = np.zeros(3, np.int64)
     for b in range(start, stop):
@@ -289,7 +281,7 @@ def render_lanes(  # type: ignore[no-untyped-def]
                     for axis in range(d):
                         total += m[k, axis] * (plane[0, axis] + i * plane[1, axis])
                     c[k] = _row_start(total)
-                row = out[b, s, i] if keep_out else scratch
+                row = rows[b, s, i] if keep_out else spare_row
                 if d == 3:
                     nz, ny, nx = shapes[b, 0], shapes[b, 1], shapes[b, 2]
                     first, last = _row_3d(
@@ -299,11 +291,12 @@ def render_lanes(  # type: ignore[no-untyped-def]
                     ny, nx = shapes[b, 0], shapes[b, 1]
                     first, last = _row_2d(address, nx, ny, c[0], c[1], step[0], step[1], background, row)
                 if keep_valid:
-                    flags = valid[b, s, i]
+                    flags = flag_rows[b, s, i]
                     flags[:first] = 0
                     flags[first:last] = 1
                     flags[last:] = 0
                 if keep_u8:
-                    _to_uint8(row, out_u8[b, s, i])
+                    _to_uint8(row, byte_rows[b, s, i])
                 if add:
-                    _add_row(fixed[b, s, i], row, mask[b, s, i], first, last, sums[b])
+                    _add_row(fixed_rows[b, s, i], row, mask_rows[b, s, i], first, last, lane_sums[b])
+    scratch[:] = 0.0  # mentioned last, so that it lives until here

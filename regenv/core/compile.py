@@ -1,7 +1,9 @@
 """Compiling the kernels ahead of their first use.
 
 Kernels are compiled when their module is first imported and kept in numba's cache on disk (beside the source, or under
-``NUMBA_CACHE_DIR``); later processes load them in a few tenths of a second.
+``NUMBA_CACHE_DIR``); later processes load them in a few tenths of a second. The cache of a kernel is renewed when
+its own file changes, not when a helper it calls in another file does: after an edit of those, touch the kernel's
+file too.
 """
 
 from __future__ import annotations
