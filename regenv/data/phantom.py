@@ -20,7 +20,7 @@ from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import check_option
 
-VERSION = 4
+VERSION = 5
 """Part of every cache key: raised whenever the same seed gives other images."""
 
 SUBJECTS = {"train": 32, "validation": 8, "test": 40}
@@ -179,7 +179,7 @@ def _cone_beam_scan(anatomy, field_of_view: str, rng: np.random.Generator) -> Im
     extent = np.array([400.0, 330.0, scanner.height_mm * 1.1])
     centre = isocentre + axes @ np.array([0.0, 20.0, 0.0])
     spacing = 2.4
-    grid = Grid.centred((extent / spacing).astype(int), (spacing,) * 3, centre, axes)
+    grid = Grid.centred([int(n) for n in extent / spacing], (spacing,) * 3, centre, axes)
     turned, _ = resample(hu, grid)
     volume = add_table(Image(turned, grid, "ct", hu.background), rng, curved=False)
     return cbct_from_attenuation(volume, rng, scanner=scanner, isocentre=isocentre)
@@ -241,7 +241,7 @@ def _in_mask(mask: NDArray[np.bool_], grid: Grid, point: NDArray[np.float64]) ->
 
 def _bytes(pair: ImagePair) -> int:
     """Memory that a pair takes."""
-    arrays = [pair.fixed.array, pair.moving.array, pair.fixed_mask, pair.moving_mask]
+    arrays: list[NDArray[Any] | None] = [pair.fixed.array, pair.moving.array, pair.fixed_mask, pair.moving_mask]
     if pair.truth is not None:
         arrays += [pair.truth.labels_fixed, pair.truth.labels_moving]
     return sum(a.nbytes for a in arrays if a is not None)

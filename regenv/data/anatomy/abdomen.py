@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.anatomy.canvas import Box, Canvas
-from regenv.data.anatomy.shapes import catmull_rom, ellipsoid, path, rotation, smooth_max, smooth_min
+from regenv.data.anatomy.shapes import capsule, catmull_rom, ellipsoid, path, rotation, smooth_max, smooth_min
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.anatomy.trees import grow_tree
@@ -126,14 +126,14 @@ def _paint_liver(r: _Region, subject: Subject, rng: np.random.Generator, landmar
     # room for the right kidney and the gall bladder
     z = -150.0
     x, y = subject.spine_at(z)
-    kidney = ellipsoid(r.x, r.y, r.z, (x - 62, y + 18, -168), (38, 52, 68), rotation(rx=-10, ry=-14))
+    kidney = ellipsoid(r.x, r.y, r.z, (float(x) - 62, float(y) + 18, -168), (38, 52, 68), rotation(rx=-10, ry=-14))
     d = smooth_max(d, -kidney, 8.0)
     bladder_at = np.array([-42.0, -98.0, tip + slope * 54 - 8])
     fissure = np.abs(r.x - 8 + 0.35 * (r.y + 110) + 6 * r.bumps) - 2.5
     fissure = np.maximum(np.maximum(fissure, 0.5 * (r.z + 92)), 0.5 * (r.y + 62))
     d = smooth_max(d, -fissure, 4.0)
     r.paint(d, Tissue.LIVER, Organ.LIVER)
-    _paint_liver_vessels(r, d, rng, tip, slope)
+    _paint_liver_vessels(r, rng, tip, slope)
     gall = ellipsoid(r.x, r.y, r.z, bladder_at, (14, 17, 25), rotation(rx=30, ry=10))
     r.paint(gall - 1.3, Tissue.WALL)
     r.paint(gall, Tissue.FLUID)
@@ -141,9 +141,7 @@ def _paint_liver(r: _Region, subject: Subject, rng: np.random.Generator, landmar
     landmarks["gall_bladder"] = bladder_at
 
 
-def _paint_liver_vessels(
-    r: _Region, d: NDArray[np.floating], rng: np.random.Generator, tip: float, slope: float
-) -> None:
+def _paint_liver_vessels(r: _Region, rng: np.random.Generator, tip: float, slope: float) -> None:
     """Portal and hepatic veins."""
     n = 220
     goals = np.column_stack([rng.uniform(-122, 40, n), rng.uniform(-128, 20, n), rng.uniform(-170, -35, n)])
@@ -194,10 +192,9 @@ def _paint_stomach(r: _Region, subject: Subject, rng: np.random.Generator) -> No
         ]
     ) + rng.normal(0, 4, (6, 3))
     bag = path(points, np.array([34, 36, 30, 22, 15, 11]) * full, 4)
-    d = None
-    for row in bag:
-        part = _cone(r, row)
-        d = part if d is None else smooth_min(d, part, 6.0)
+    d = _cone(r, bag[0])
+    for row in bag[1:]:
+        d = smooth_min(d, _cone(r, row), 6.0)
     d = d + 1.5 * r.bumps
     over = (Tissue.FAT, Tissue.WALL, Tissue.VEIN, Tissue.PANCREAS, Tissue.CONTENT, Tissue.FLUID, Tissue.GAS)
     r.paint(d, Tissue.WALL, Organ.STOMACH, over=over)
@@ -209,8 +206,6 @@ def _paint_stomach(r: _Region, subject: Subject, rng: np.random.Generator) -> No
 
 def _cone(r: _Region, row: NDArray[np.float64]) -> NDArray[np.floating]:
     """Distance to one segment of ``path`` over the whole region."""
-    from regenv.data.anatomy.shapes import capsule
-
     return capsule(r.x, r.y, r.z, row[:3], row[4:7], row[3], row[7])
 
 

@@ -12,6 +12,7 @@ from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.anatomy.trunk import Fields
 
 Landmarks = dict[str, NDArray[np.float64]]
+Ends = dict[tuple[int, int], NDArray[np.float64]]
 
 # per rib: fall from the angle to the front end in mm, angle of the front end, half-axes of the cross-section
 _RIBS = (
@@ -41,9 +42,9 @@ def rib_nodes(subject: Subject, number: int, side: int) -> NDArray[np.float64]:
         side: 1 for left, -1 for right.
     """
     rng = np.random.default_rng([subject.seed, 31, number, side + 1])
-    drop, end, thin, wide = _RIBS[number - 1]
-    drop = drop * np.exp(rng.normal(0, 0.04))
-    end = end + rng.normal(0, 2)
+    drop, end, thin, wide = (float(value) for value in _RIBS[number - 1])
+    drop *= np.exp(rng.normal(0, 0.04))
+    end += rng.normal(0, 2)
     v = subject.vertebra(f"T{number}")
     head = v.centre + v.axes @ np.array([side * (v.width / 2 + 1), v.depth * 0.28, v.height * 0.42])
     reach = np.interp(number, [1, 10, 12], [33, 28, 23])
@@ -65,7 +66,7 @@ def rib_nodes(subject: Subject, number: int, side: int) -> NDArray[np.float64]:
 
 def paint_cage(canvas: Canvas, subject: Subject, fields: Fields, landmarks: Landmarks) -> None:
     """Paints the bones of the chest wall and the shoulder girdle."""
-    ends = {}
+    ends: Ends = {}
     for side in (-1, 1):
         for number in range(1, 13):
             nodes = rib_nodes(subject, number, side)
@@ -80,9 +81,9 @@ def paint_cage(canvas: Canvas, subject: Subject, fields: Fields, landmarks: Land
     _paint_sternum(canvas, subject, landmarks)
 
 
-def _paint_cartilages(canvas: Canvas, subject: Subject, ends: dict, side: int) -> None:  # type: ignore[type-arg]
+def _paint_cartilages(canvas: Canvas, subject: Subject, ends: Ends, side: int) -> None:
     """Ribs 1 to 7 reach the sternum, 8 to 10 the cartilage above."""
-    before = None
+    before = ends[1, side][:3]
     for number in range(1, 11):
         rib = ends[number, side]
         if number <= 7:
@@ -167,8 +168,7 @@ def _paint_scapula(canvas: Canvas, subject: Subject, fields: Fields, side: int, 
     axis_a = side_a / np.linalg.norm(side_a)
     axes = np.column_stack([axis_a, np.cross(normal, axis_a), normal])
     u, v, w = local(x, y, z, medial_top, axes)
-    corners = [np.zeros(2), np.array([np.linalg.norm(side_a), 0.0]), (axes.T @ side_b)[:2]]
-    inside = _triangle(u, v, corners)
+    inside = _triangle(u, v, [np.zeros(2), np.array([np.linalg.norm(side_a), 0.0]), (axes.T @ side_b)[:2]])
     # hollow toward the ribs
     bowed = w - 5.0 * np.sign(normal[1]) * np.clip(1 - (inside / 24.0) ** 2, 0, 1)
     blade = smooth_max(np.abs(bowed) - 2.1, inside, 3.0)
@@ -187,9 +187,11 @@ def _paint_scapula(canvas: Canvas, subject: Subject, fields: Fields, side: int, 
     canvas.paint(box, bone + 1.7 * subject.bone, Tissue.CANCELLOUS, Organ.SHOULDER)
 
 
-def _triangle(u: NDArray, v: NDArray, corners: list[NDArray[np.float64]]) -> NDArray:  # type: ignore[type-arg]
+def _triangle(
+    u: NDArray[np.floating], v: NDArray[np.floating], corners: list[NDArray[np.float64]]
+) -> NDArray[np.floating]:
     """Signed distance (inner bound) to a triangle in a plane."""
-    worst = None
+    worst = np.full_like(u, -np.inf)
     centre = sum(corners) / 3
     for n in range(3):
         a, b = corners[n], corners[(n + 1) % 3]
@@ -198,5 +200,5 @@ def _triangle(u: NDArray, v: NDArray, corners: list[NDArray[np.float64]]) -> NDA
         if out @ (centre - a) > 0:
             out = -out
         d = (u - a[0]) * out[0] + (v - a[1]) * out[1]
-        worst = d if worst is None else np.maximum(worst, d)
+        worst = np.maximum(worst, d)
     return worst

@@ -65,10 +65,9 @@ class Mediastinum:
 
     def __init__(self, subject: Subject) -> None:
         rng = np.random.default_rng([subject.seed, 41])
-        jitter = lambda sd: rng.normal(0, sd, 3)  # noqa: E731
         self.size = float(np.clip(rng.normal(1.0, 0.07), 0.85, 1.2))
         front = subject.cavity.surface([180.0], [-20.0])[0, 1]
-        self.heart = np.array([20.0, 0.5 * (front - 18) + 2, -14.0 - 0.7 * subject.inflation]) + jitter(3)
+        self.heart = np.array([20.0, 0.5 * (front - 18) + 2, -14.0 - 0.7 * subject.inflation]) + rng.normal(0, 3, 3)
         h, s = self.heart, self.size
 
         def spine(z: float, dx: float, dy: float) -> list[float]:
@@ -134,7 +133,7 @@ class Mediastinum:
                 path([left_atrium, [34, -40, 18], [50, -34, 14]], [8, 6.5, 4]),
             ]
         )
-        carina = np.array([1.0, -36.0, 68.0]) + jitter(2)
+        carina = np.array([1.0, -36.0, 68.0]) + rng.normal(0, 2, 3)
         self.carina = carina
         upper = spine(150, -1, -36)
         self.tubes["airway"] = np.vstack(

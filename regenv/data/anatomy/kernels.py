@@ -1,5 +1,7 @@
 """Compiled loops of the painter: serial, without the global interpreter lock, cached on disk."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import numpy as np

@@ -7,6 +7,7 @@ factor, which is enough for the cover of a voxel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,9 +42,7 @@ def local(
     )
 
 
-def ellipsoid(
-    x: Field, y: Field, z: Field, centre: ArrayLike, radii: Sequence[float], axes: NDArray[np.float64] | None = None
-) -> Field:
+def ellipsoid(x: Field, y: Field, z: Field, centre: Any, radii: Any, axes: NDArray[np.float64] | None = None) -> Field:
     """Ellipsoid of half-axes ``radii`` along the columns of ``axes``."""
     u, v, w = local(x, y, z, centre, axes)
     a, b, c = (np.float32(r) for r in radii)
@@ -129,7 +128,7 @@ class Loft:
         return np.stack([c[..., 0] + px * factor, c[..., 1] + py * factor, level], axis=-1)
 
 
-def path(points: ArrayLike, radii: ArrayLike, steps: int = 6) -> NDArray[np.float64]:
+def path(points: Any, radii: ArrayLike, steps: int = 6) -> NDArray[np.float64]:
     """Segments ``(N, 8)`` for ``Canvas.tubes`` along a Catmull-Rom curve through points ``(M, 3)``."""
     curve = catmull_rom(np.column_stack([np.asarray(points, float), np.asarray(radii, float)]), steps)
     return np.hstack([curve[:-1], curve[1:]])

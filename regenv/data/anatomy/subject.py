@@ -89,7 +89,8 @@ class Subject:
         rng = self.rng
         self.female = bool(rng.random() < 0.45)
         size = rng.normal(0.96 if self.female else 1.01, 0.035)
-        self.scale = tuple(float(size * f) for f in np.exp(rng.normal(0, (0.035, 0.045, 0.03))))
+        sx, sy, sz = size * np.exp(rng.normal(0, (0.035, 0.045, 0.03)))
+        self.scale = (float(sx), float(sy), float(sz))
         self.fat = float(np.clip(rng.gamma(4.0, 3.0) + (3 if self.female else 0), 4, 30))
         self.muscle = float(np.clip(rng.normal(0.9 if self.female else 1.05, 0.15), 0.6, 1.4))
         self.inflation = float(rng.uniform(-8, 14))

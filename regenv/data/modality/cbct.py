@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter1d
 
 from regenv.core.geometry import Grid
@@ -127,8 +128,8 @@ def cbct_from_attenuation(
         **physics: Settings of :class:`ConeBeam` that replace those of ``scanner``.
 
     Returns:
-        Image of modality ``"cbct"`` in (inexact) HU; -1000 outside the reconstructed cylinder. The patient's position is
-        that of ``hu_image``: the true transform between the two is the identity.
+        Image of modality ``"cbct"`` in (inexact) HU; -1000 outside the reconstructed cylinder. The patient lies where
+        ``hu_image`` has it: the true transform between the two is the identity.
 
     Raises:
         ValueError: If the image is not 3-D.
@@ -137,8 +138,7 @@ def cbct_from_attenuation(
     if hu_image.grid.ndim != 3:
         raise ValueError(f"a cone-beam scan needs a 3-D volume, got an array of shape {hu_image.array.shape}")
     settings = replace(draw_scanner(rng) if scanner is None else scanner, **physics)  # type: ignore[arg-type]
-    volume, frame = _upright(hu_image)
-    volume = _to_working_spacing(volume, settings.pixel_mm)
+    volume = _to_working_spacing(_upright(hu_image), settings.pixel_mm)
     centre = (
         _body_centre(volume)
         if isocentre is None
@@ -149,29 +149,20 @@ def cbct_from_attenuation(
     us, vs = _detector(settings)
     lines = _project(volume, centre, angles, settings.distance_mm, us, vs)
     measured = _measure(lines, settings, rng)
-    del frame
     return _reconstruct(measured, settings, angles, arc, us, vs, volume.grid, centre, out_grid)
 
 
-def field_of_view(grid: Grid, image: Image) -> NDArray[np.bool_]:
-    """Where a cone-beam image holds data: everything but the exact background outside the cylinder."""
-    if grid is not image.grid:
-        raise ValueError("the field of view is that of the image's own grid")
-    return image.array != np.float32(image.background)
-
-
-def _upright(image: Image) -> tuple[Image, int]:
+def _upright(image: Image) -> Image:
     """The same image with the axis closest to the patient's long axis last in (x, y, z)."""
-    long_axis = int(np.argmax(np.abs(image.grid.direction[2])))
-    if long_axis == 2:
-        return image, 2
-    order = [a for a in range(3) if a != long_axis] + [long_axis]
     g = image.grid
+    long_axis = int(np.argmax(np.abs(np.asarray(g.direction)[2])))
+    if long_axis == 2:
+        return image
+    order = [(long_axis + 1) % 3, (long_axis + 2) % 3, long_axis]
     grid = Grid(
         tuple(g.size[a] for a in order), tuple(g.spacing[a] for a in order), g.origin, np.asarray(g.direction)[:, order]
     )
-    array = image.array.transpose([2 - a for a in order[::-1]])
-    return Image(array, grid, image.modality, image.background), long_axis
+    return Image(image.array.transpose([2 - a for a in order[::-1]]), grid, image.modality, image.background)
 
 
 def _to_working_spacing(image: Image, target: float) -> Image:
@@ -229,10 +220,9 @@ def _detector(settings: ConeBeam) -> tuple[NDArray[np.float64], NDArray[np.float
     edge = settings.radius_mm / np.sqrt(1 - (settings.radius_mm / settings.distance_mm) ** 2)
     n_u = 2 * int(np.ceil(edge / settings.pixel_mm)) + 2
     n_v = 2 * int(np.ceil(0.56 * settings.height_mm / settings.pixel_mm))
-    return (
-        (np.arange(n_u) - (n_u - 1) / 2) * settings.pixel_mm,
-        (np.arange(n_v) - (n_v - 1) / 2) * settings.pixel_mm,
-    )
+    us = (np.arange(n_u) - (n_u - 1) / 2) * settings.pixel_mm
+    vs = (np.arange(n_v) - (n_v - 1) / 2) * settings.pixel_mm
+    return us.astype(np.float64), vs.astype(np.float64)
 
 
 def _project(
@@ -372,8 +362,6 @@ def _parker(beta: NDArray[np.float64], gamma: NDArray[np.float64], arc: float) -
 def _ramp(rows: NDArray[np.float32], pitch: float, smoothing: float) -> NDArray[np.float32]:
     """Ramp-filters along the detector's columns, rows continued by a falling cosine on both sides."""
     n = rows.shape[1]
-    from scipy.fft import irfft, next_fast_len, rfft
-
     pad = n // 2
     length = next_fast_len(2 * (n + 2 * pad), real=True)
     taper = (0.5 * (1 + np.cos(np.pi * (np.arange(pad) + 1) / (pad + 1)))).astype(np.float32)

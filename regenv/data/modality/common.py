@@ -1,5 +1,7 @@
 """Steps that the modalities share: tissues to CT numbers, resampling with a scanner's point spread, the table."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import numpy as np
@@ -42,7 +44,7 @@ def hounsfield(anatomy: Anatomy, enhancement: float = 0.0, venous: float = 1.0) 
 
 
 @njit(cache=True, nogil=True)
-def _tissues_to_hu(tissue, under, share, coarse, fine, table, out):  # type: ignore[no-untyped-def]
+def _tissues_to_hu(tissue, under, share, coarse, fine, table, out):
     nz, ny, nx = tissue.shape
     for k in range(nz):
         for j in range(ny):
@@ -148,7 +150,7 @@ def add_table(image: Image, rng: np.random.Generator, curved: bool) -> Image:
     cover_shell = min(1.0, 2.4 / (2.5 * width)) * np.exp(-0.5 * ((inside + 1.0) / width) ** 2)
     cover_core = np.clip(0.5 - inside / sy, 0, 1)
     density = rng.uniform(-150, 350)
-    free = array < -700
     table = AIR_HU + cover_core * 90 + cover_shell * (density - AIR_HU - 90)
+    free = (array < -700) & (table[None] > AIR_HU + 1)
     array[free] = np.maximum(array, table[None].astype(np.float32))[free]
     return Image(array, image.grid, image.modality, image.background)

@@ -4,6 +4,8 @@ The detector is a virtual one through the isocentre. At angle b the source is at
 coordinates are u along ``(-sin b, cos b, 0)`` and v along z. Lengths are in mm about the isocentre.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +13,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out):  # type: ignore[no-untyped-def]
+def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out):
     """Line integrals of two materials by Joseph's method, for views ``start`` to ``stop``.
 
     Joseph, IEEE Trans. Med. Imaging 1 (1982) 192-196: the ray is sampled on the planes of the axis it is most aligned
@@ -87,8 +89,8 @@ def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def backproject(start, stop, filtered, angles, distance, u0, du, v0, dv, xs, ys, zs, radius, out):  # type: ignore[no-untyped-def]
-    """Sums filtered projections into voxels with the weight ``1 / U**2`` of Feldkamp et al., rows ``start`` to ``stop``.
+def backproject(start, stop, filtered, angles, distance, u0, du, v0, dv, xs, ys, zs, radius, out):
+    """Sums filtered projections into voxels with Feldkamp's weight ``1 / U**2``, for rows ``start`` to ``stop``.
 
     Args:
         start: First row.
