@@ -81,7 +81,7 @@ def make_dataset(
         from regenv.data.shapes import ShapesDataset
 
         return ShapesDataset(split=split)
-    if name.startswith("folder:"):
+    if name.startswith("folder:") and name.strip() != "folder:":
         from regenv.data.folder import FolderDataset
 
         return FolderDataset(name[len("folder:") :], split=split, modalities=modalities, model=model, ndim=ndim)

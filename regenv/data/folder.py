@@ -133,6 +133,10 @@ def check_row(row: Row, ndim: int, model: str) -> None:
     Raises:
         DataError: What is wrong and how to mend it, without the manifest's name and line.
     """
+    if row.simulate and ndim != 3:
+        raise DataError(
+            f"simulate needs a volume, and this environment registers {ndim}-D images; use a 3-D environment"
+        )
     fixed = read_header(row.fixed, ndim=ndim).grid
     moving = fixed if row.moving == row.fixed else read_header(row.moving, ndim=ndim).grid
     for side, grid in (("fixed", fixed), ("moving", moving)):

@@ -94,7 +94,8 @@ def with_random_frame(
         shuffle_axes: Store the moving array in a random order and direction of its axes.
 
     Returns:
-        A new pair. Landmarks that the crop of the fixed image cuts off are left out.
+        A new pair. Landmarks that the crop of the fixed image cuts off are left out; an image of whose mask a crop
+        would leave less than half is not cropped.
 
     Raises:
         OptionError: If ``max_crop`` is out of range.
@@ -104,11 +105,10 @@ def with_random_frame(
     pair = move_subject(pair, random_rigid(pair.moving.grid.centre, rng, max_shift_mm))
     if shuffle_axes:
         pair = _shuffle_moving(pair, rng)
-    return crop_pair(
-        pair,
-        random_crop(pair.fixed.grid, rng, max_crop),
-        random_crop(pair.moving.grid, rng, max_crop),
-    )
+    boxes = [random_crop(grid, rng, max_crop) for grid in (pair.fixed.grid, pair.moving.grid)]
+    masks = (pair.fixed_mask, pair.moving_mask)
+    fixed_box, moving_box = (_unless_it_empties(box, mask) for box, mask in zip(boxes, masks, strict=True))
+    return crop_pair(pair, fixed_box, moving_box)
 
 
 def move_subject(pair: ImagePair, motion: FloatArray) -> ImagePair:
@@ -134,6 +134,13 @@ def random_crop(grid: Grid, rng: np.random.Generator, max_crop: float) -> tuple[
         low, high = rng.integers(0, most + 1, size=2)
         box.append(slice(int(low), int(n - high)))
     return tuple(box)
+
+
+def _unless_it_empties(box: tuple[slice, ...], mask: NDArray[np.bool_] | None) -> tuple[slice, ...]:
+    """The box, or the whole image where the box would cut off more than half of the mask (of an organ at the edge)."""
+    if mask is None or 2 * np.count_nonzero(mask[tuple(reversed(box))]) >= np.count_nonzero(mask):
+        return box
+    return tuple(slice(0, n) for n in mask.shape[::-1])
 
 
 def crop_pair(pair: ImagePair, fixed_box: Sequence[slice], moving_box: Sequence[slice]) -> ImagePair:

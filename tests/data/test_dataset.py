@@ -25,6 +25,7 @@ from tests.data import files
             {"name": "fantom"},
             r"dataset='fantom' is unknown; did you mean 'phantom'\? Known: 'phantom', 'shapes', 'folder",
         ),
+        ({"name": "folder:"}, r"dataset='folder:' is unknown; did you mean 'folder:PATH'\?"),
         ({"name": "phantom", "split": "valid"}, r"split='valid' is unknown; did you mean 'validation'\?"),
         ({"name": "phantom", "field_of_view": "hart"}, r"field_of_view='hart' is unknown; did you mean 'heart'\?"),
         ({"name": "phantom", "model": "rigit"}, r"model='rigit' is unknown; did you mean 'rigid'\?"),

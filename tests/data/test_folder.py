@@ -172,6 +172,11 @@ def test_a_two_dimensional_folder(tmp_path: Path) -> None:
         FolderDataset(tmp_path)
 
 
+def test_a_simulated_pair_needs_a_volume(folder: Path) -> None:
+    with pytest.raises(DataError, match="line 2: simulate needs a volume"):
+        FolderDataset(manifest(folder, "ct.nii.gz,cbct", header="moving,simulate"), ndim=2)
+
+
 # What cannot be used. Each is found when the data set is made, but for the voxels of masks and images.
 
 

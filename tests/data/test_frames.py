@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -158,6 +159,21 @@ def test_landmarks_cut_off_are_left_out() -> None:
     assert pair.truth is not None
     assert pair.truth.landmark_names == ("middle",)
     np.testing.assert_allclose(pair.truth.landmarks_fixed, middle)
+
+
+def test_a_crop_never_empties_a_mask() -> None:
+    """An organ at the edge: the images are cropped only where at least half of it stays."""
+    source = aligned_pair()
+    mask = np.zeros(source.fixed.grid.shape, dtype=bool)
+    mask[:2] = True
+    cropped = 0
+    for case in range(30):
+        pair = with_random_frame(replace(source, fixed_mask=mask, moving_mask=mask), case_generator("edge", case))
+        assert pair.fixed_mask is not None and pair.moving_mask is not None
+        assert pair.fixed_mask.shape == pair.fixed.array.shape
+        assert min(pair.fixed_mask.sum(), pair.moving_mask.sum()) >= mask.sum() / 2
+        cropped += pair.fixed.array.size < source.fixed.array.size
+    assert 0 < cropped < 30
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
