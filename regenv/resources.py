@@ -28,8 +28,8 @@ def resource_dir(kind: str) -> Path:
     """
     if kind not in _IN_CLONE:
         raise ValueError(f"unknown kind of resource {kind!r}; {near_miss(kind, _IN_CLONE)}")
-    packaged = _PACKAGE / "_data" / kind
-    return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CLONE[kind]
+    packaged = _PACKAGE / "_data"
+    return packaged / kind if packaged.is_dir() else _PACKAGE.parent / _IN_CLONE[kind]
 
 
 def resource(kind: str, name: str) -> Path:

@@ -81,7 +81,7 @@ def test_resource_prefers_what_the_wheel_ships(tmp_path, monkeypatch):
     (package / "_data" / "tracks" / "a.toml").write_text("")
     monkeypatch.setattr(resources, "_PACKAGE", package)
     assert resources.resource("tracks", "a.toml") == package / "_data" / "tracks" / "a.toml"
-    assert resources.resource_dir("policies") == tmp_path / "agents" / "weights"
+    assert resources.resource_dir("policies") == package / "_data" / "policies"
     assert resources.resource_names("policies") == []
 
 
