@@ -15,6 +15,13 @@ _TAYLOR_TERMS = 14  # with a norm of at most 1/2 the remainder is below 1e-17
 
 
 @numba.njit(cache=True, nogil=True)
+def _copy(a, out):  # type: ignore[no-untyped-def]
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[i, j] = a[i, j]
+
+
+@numba.njit(cache=True, nogil=True)
 def _multiply(a, b, out):  # type: ignore[no-untyped-def]
     n = a.shape[0]
     for i in range(n):
@@ -61,7 +68,7 @@ def _exponential(coefficients, generators, out):  # type: ignore[no-untyped-def]
                 out[i, j] += term[i, j]
     for _ in range(squarings):
         _multiply(out, out, product)
-        out[:, :] = product
+        _copy(product, out)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -124,21 +131,12 @@ def _orthonormalise(matrix, keep_scale):  # type: ignore[no-untyped-def]
         if error < 4e-16:
             break
         _multiply(r, gram, product)
-        r[:, :] = product
+        _copy(product, r)
         if error < 1e-8:
             break
     for i in range(d):
         for j in range(d):
             matrix[i, j] = r[i, j] * scale
-
-
-@numba.njit(
-    [types.void(given(types.float64, 2), given(types.float64, 3), written(types.float64, 3))], cache=True, nogil=True
-)
-def exponentials(coefficients, generators, out):  # type: ignore[no-untyped-def]
-    """Writes exp(sum_k c_bk G_k) of each lane b to ``out`` (B, d + 1, d + 1)."""
-    for b in range(coefficients.shape[0]):
-        _exponential(coefficients[b], generators, out[b])
 
 
 @numba.njit(
@@ -168,7 +166,7 @@ def steps(matrices, coefficients, frames, generators, orthonormal, keep_scale, o
             if coefficients[b, k] != 0.0:
                 moves = True
         if not moves:
-            out[b] = matrices[b]
+            _copy(matrices[b], out[b])
             continue
         _exponential(coefficients[b], generators, e)
         _multiply(frames[b], e, left)
@@ -177,4 +175,4 @@ def steps(matrices, coefficients, frames, generators, orthonormal, keep_scale, o
         _multiply(matrices[b], e, left)
         if orthonormal:
             _orthonormalise(left, keep_scale)
-        out[b] = left
+        _copy(left, out[b])

@@ -91,12 +91,9 @@ class MatrixModel:
 
     def exp(self, coefficients: ArrayLike) -> FloatArray:
         """``exp(sum_k s_k G_k)`` of ``(B, K)`` coefficients (mm, degrees, %), ``(B, d + 1, d + 1)``."""
-        from regenv.core._matrix_kernels import exponentials
-
         s = self._coefficients(coefficients)
-        out = np.empty((len(s), self.ndim + 1, self.ndim + 1))
-        exponentials(s, self.generators, out)
-        return out
+        identity = self.identity(len(s))
+        return self.step(identity, s, identity)
 
     def step(self, transforms: ArrayLike, coefficients: ArrayLike, frames: ArrayLike) -> FloatArray:
         """One step on the fixed side: ``T . F exp(sum_k s_k G_k) F^-1``, lane by lane.
