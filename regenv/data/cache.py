@@ -14,10 +14,11 @@ import sys
 import tempfile
 import threading
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,9 +214,10 @@ def _write(path: Path, arrays: Arrays) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+            _write_npz(stream, arrays)
             stream.flush()
             os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())  # a cache that several people share: mkstemp alone would lock the others out
         os.replace(name, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -227,6 +229,23 @@ def _write(path: Path, arrays: Arrays) -> None:
                 "or set REGENV_CACHE to a folder on another disk, and run again: what is finished is kept",
             ) from error
         raise
+
+
+def _write_npz(stream: IO[bytes], arrays: Arrays) -> None:
+    """As ``np.savez``, with masks and label maps packed and images as they are, which reads faster."""
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")
+            small = array.dtype.itemsize == 1
+            member.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
+            with archive.open(member, "w", force_zip64=True) as place:
+                np.lib.format.write_array(place, np.ascontiguousarray(array), allow_pickle=False)  # type: ignore[no-untyped-call]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _writable(folder: Path) -> bool:

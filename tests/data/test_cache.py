@@ -48,6 +48,36 @@ def test_built_once_then_read(own_cache: Path) -> None:
     assert left_over(own_cache) == [f"{key}.npz"]
 
 
+def test_every_kind_of_array_comes_back(own_cache: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "image": rng.integers(-1000, 2000, (20, 30, 40)).astype(np.int16),
+        "mask": np.zeros((200, 300, 40), dtype=bool),
+        "labels": np.asfortranarray(rng.integers(0, 3, (5, 6, 7)).astype(np.uint8)),
+        "names": np.array(["carina", "apex"]),
+        "number": np.array(3.5),
+        "nothing": np.zeros((0, 3)),
+    }
+    arrays["mask"][10:20] = True
+    key = digest("thing", 1)
+    cached(key, lambda: arrays)
+    path = own_cache / "thing" / f"{key}.npz"
+    read = cached(key, dict)
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == array.dtype
+    assert path.stat().st_size < 0.1 * sum(array.nbytes for array in arrays.values())
+
+
+def test_what_is_kept_may_be_read_as_other_files_may(own_cache: Path) -> None:
+    key = digest("thing", 1)
+    cached(key, small)
+    plain = own_cache / "plain"
+    plain.write_text("")
+    assert (own_cache / "thing" / f"{key}.npz").stat().st_mode == plain.stat().st_mode
+
+
 def test_digest_depends_on_all_that_made_the_case() -> None:
     keys = {
         digest("thing", 1, seed=3),
