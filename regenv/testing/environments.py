@@ -34,9 +34,9 @@ def check_environment(env: gym.Env[Any, Any], *, same: Callable[[], gym.Env[Any,
         AssertionError: At the first rule that is broken.
     """
     first = _rollout(env)
-    _check_same(first, _rollout(env), "reset(seed=...) twice gives different episodes: draw from self.np_random alone")
     _check_finite(env, first)
     _check_info(env, first)
+    _check_same(first, _rollout(env), "reset(seed=...) twice gives different episodes: draw from self.np_random alone")
     _check_gymnasium(env)
     _check_memory(env)
     _check_telescoping(env)

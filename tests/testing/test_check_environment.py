@@ -96,7 +96,7 @@ class IgnoresStop(RegistrationEnv):
         (TellsTheTruth, "test", "info tells \\['tre'\\]"),
         (NaNInInfo, "train", "'speed'|not finite|nan"),
         (ForgetsPair, "train", "'pair_id'"),
-        (SharesMemory, "train", "memory|changed after|different|differ"),
+        (SharesMemory, "train", "memory|changed after|share an object"),
         (Overpays, "train", "telescopes"),
         (TerminatesAtTheHorizon, "train", "use truncated for the horizon"),
         (IgnoresStop, "train", "must terminate"),
