@@ -15,7 +15,7 @@ from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data import manifest
 from regenv.data.cache import MemoryCache
-from regenv.data.frames import case_generator, inside, with_random_frame
+from regenv.data.frames import case_generator, inside, tilt_moving, with_random_frame
 from regenv.data.image_io import check_same_grid, read_header, read_image, read_labels
 from regenv.data.landmark_files import check_inside, read_landmarks
 from regenv.data.manifest import Row
@@ -110,6 +110,7 @@ class FolderDataset:
             rng = case_generator("folder", row.id, k)
             # Where landmarks are the only truth, a crop would cut some of it off.
             known = base.truth is not None and base.truth.transform is not None
+            base = tilt_moving(base, rng)
             pair = with_random_frame(base, rng) if known else with_random_frame(base, rng, max_crop=0.0)
             return replace(pair, id=self.ids[index])
 

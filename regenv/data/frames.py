@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
+from regenv.core.models import get_model
+from regenv.core.resample import label_resample, resample
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import OptionError
 
@@ -29,6 +31,9 @@ MAX_CROP = 0.15
 
 MAX_SHIFT_MM = 200.0
 """Largest shift of the moving subject along each physical axis."""
+
+MAX_TILT_DEG = 10.0
+"""Largest angle about each axis by which a real moving image is turned against its scanner's axes."""
 
 MIN_VOXELS = 8
 """No crop leaves fewer voxels than this along an axis (axes that have fewer are not cropped)."""
@@ -109,6 +114,38 @@ def with_random_frame(
     masks = (pair.fixed_mask, pair.moving_mask)
     fixed_box, moving_box = (_unless_it_empties(box, mask) for box, mask in zip(boxes, masks, strict=True))
     return crop_pair(pair, fixed_box, moving_box)
+
+
+def tilt_moving(pair: ImagePair, rng: np.random.Generator, max_tilt_deg: float = MAX_TILT_DEG) -> ImagePair:
+    """The pair with its moving image resampled once on a grid turned by up to ``max_tilt_deg`` about each axis.
+
+    Scanners lay patients along their axes. Where both images were taken so, the true rotation is one of the few
+    that map axes to axes, whatever the headers say; a turned grid hides it. The physical frame, and so the true
+    transform and the landmarks, stay as they are. Pairs whose images are generated are turned when they are made.
+
+    Args:
+        pair: A 3-D pair; a 2-D one is returned as it is.
+        rng: Draws the rotation.
+        max_tilt_deg: Largest angle about each axis, in degrees.
+
+    Returns:
+        A new pair; voxels of the turned grid that lie outside the image have its background, or label 0.
+    """
+    grid = pair.moving.grid
+    if grid.ndim == 2:
+        return pair
+    model = get_model("rigid", 3)
+    angles = np.concatenate([np.zeros(3), rng.uniform(-max_tilt_deg, max_tilt_deg, 3)])
+    turn = model.exp(angles[None])[0][:3, :3]
+    turned = Grid.centred(grid.size, grid.spacing, grid.centre, grid.direction @ turn)
+    array, _ = resample(pair.moving, turned)
+    truth = pair.truth
+    if truth is not None and truth.labels_moving is not None:
+        truth = replace(truth, labels_moving=label_resample(truth.labels_moving, grid, turned))
+    mask = pair.moving_mask
+    if mask is not None:
+        mask = label_resample(mask.astype(np.uint8), grid, turned).astype(np.bool_)
+    return replace(pair, moving=replace(pair.moving, array=array, grid=turned), moving_mask=mask, truth=truth)
 
 
 def move_subject(pair: ImagePair, motion: FloatArray) -> ImagePair:

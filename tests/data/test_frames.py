@@ -18,6 +18,7 @@ from regenv.data.frames import (
     random_rotation,
     reorder_array,
     reorder_grid,
+    tilt_moving,
     with_random_frame,
 )
 from regenv.data.pair import ImagePair, Truth
@@ -204,3 +205,22 @@ def test_crop_image_keeps_positions() -> None:
 def test_a_crop_of_half_is_refused() -> None:
     with pytest.raises(OptionError, match="max_crop=0.5"):
         with_random_frame(aligned_pair(), np.random.default_rng(0), max_crop=0.5)
+
+
+def test_a_tilt_hides_the_rotation_from_the_headers_and_keeps_the_anatomy() -> None:
+    grid = Grid.centred((40, 36, 30), (2.0, 2.5, 3.0), (10.0, -20.0, 400.0))
+    ramp = (grid.points() @ [0.5, -0.3, 0.2]).astype(np.float32)  # linear interpolation reproduces a ramp
+    mask = np.ones(grid.shape, bool)
+    truth = Truth(transform=np.eye(4), labels_fixed=mask.astype(int), labels_moving=mask.astype(int))
+    pair = ImagePair("a", "s", Image(ramp, grid), Image(ramp.copy(), grid), mask, mask.copy(), truth)
+    tilted = tilt_moving(pair, case_generator("tilt"))
+    turn = grid.direction.T @ tilted.moving.grid.direction
+    angle = np.degrees(np.arccos((np.trace(turn) - 1) / 2))
+    assert 1.0 < angle < 18.0
+    assert tilted.moving_mask is not None and 0.5 < tilted.moving_mask.mean() < 1.0
+    assert tilted.truth is not None and tilted.truth.labels_moving is not None
+    np.testing.assert_array_equal(tilted.truth.labels_moving, tilted.moving_mask)
+    centre = tuple(slice(n // 4, -(n // 4)) for n in grid.shape)
+    expected = tilted.moving.grid.points() @ [0.5, -0.3, 0.2]
+    np.testing.assert_allclose(tilted.moving.array[centre], expected[centre], atol=1e-3)
+    np.testing.assert_array_equal(tilted.truth.transform, np.eye(4))
