@@ -17,6 +17,7 @@ arrays alive and C-contiguous float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
 from regenv.core.lanes import run_lanes
+
+L = TypeVar("L", bound=np.generic)
 
 N_SUMS = 7
 """Columns of the similarity sums: n_mask, n_valid, and over mask and valid sum f, m, f f, m m, f m."""
@@ -259,12 +262,12 @@ def resample(
 
 
 def label_resample(
-    labels: NDArray[np.generic],
+    labels: NDArray[L],
     label_grid: Grid,
     grid: Grid,
     transform: ArrayLike | None = None,
     outside: int = 0,
-) -> NDArray[np.generic]:
+) -> NDArray[L]:
     """A label map resampled on a grid by the nearest voxel (halves upwards, as ITK does).
 
     Args:
