@@ -296,8 +296,7 @@ def test_below_half_overlap_the_value_goes_to_the_floor(name):
 def test_the_rule_itself():
     values = with_overlap(
         np.array([0.8, 0.8, 0.8, np.nan, 0.8]),
-        np.array([100.0, 50.0, 25.0, 80.0, 0.0]),
-        np.full(5, 100.0),
+        np.stack([np.full(5, 100.0), [100.0, 50.0, 25.0, 80.0, 0.0]], axis=1),
         np.array([-1.0, -1.0, -1.0, -1.0, -1.0]),
     )
     np.testing.assert_allclose(values, [0.8, 0.8, 0.5 * 0.8 - 0.5, -1, -1])

@@ -96,7 +96,7 @@ class Similarity(ABC):
         run_lanes(count_lanes, lanes, mask, valid, counts, threads=threads)
         values = np.full(lanes, np.nan)
         self._values(fixed, moved, mask, valid, volumetric, state, threads, values)
-        return with_overlap(values, counts[:, 1], counts[:, 0], self.floors(state, lanes))
+        return with_overlap(values, counts, self.floors(state, lanes))
 
     def from_sums(self, sums: FloatArray, state: NDArray[np.generic] | None = None) -> FloatArray:
         """The same values from the seven sums of :func:`regenv.core.resample.render_with_sums`, without the images.
@@ -110,7 +110,7 @@ class Similarity(ABC):
         """
         if not self.has_sums:
             raise TypeError(f"similarity {self.name!r} needs the images: use evaluate")
-        return with_overlap(self._values_from_sums(sums), sums[:, 1], sums[:, 0], self.floors(state, len(sums)))
+        return with_overlap(self._values_from_sums(sums), sums, self.floors(state, len(sums)))
 
     def floors(self, state: NDArray[np.generic] | None, lanes: int) -> FloatArray:
         """S_floor of each lane, ``(B,)``."""
@@ -133,24 +133,22 @@ class Similarity(ABC):
         """Writes S_valid of each lane to ``values``, which come filled with NaN: leave NaN where it is undefined."""
 
     def _values_from_sums(self, sums: FloatArray) -> FloatArray:
-        """S_valid of each lane from its sums, NaN where it is undefined."""
+        """S_valid of each lane from its sums, a new array, NaN where it is undefined."""
         raise TypeError(f"similarity {self.name!r} needs the images: use evaluate")
 
 
-def with_overlap(values: FloatArray, n_valid: FloatArray, n_mask: FloatArray, floors: FloatArray) -> FloatArray:
+def with_overlap(values: FloatArray, counts: FloatArray, floors: FloatArray) -> FloatArray:
     """Applies the rule for overlap: o' S_valid + (1 - o') S_floor with o' = min(1, o / 0.5).
 
     Args:
-        values: ``(B,)`` S_valid, NaN where undefined.
-        n_valid: ``(B,)`` pixels in the mask and valid.
-        n_mask: ``(B,)`` pixels in the mask.
+        values: ``(B,)`` S_valid, NaN where undefined; overwritten.
+        counts: ``(B, 2 or more)``: pixels in the mask, pixels in the mask and valid.
         floors: ``(B,)`` S_floor.
 
     Returns:
-        ``(B,)`` float64 without NaN.
+        ``(B,)`` float64 without NaN; with full overlap S_valid itself, bit for bit.
     """
-    share = np.minimum(1.0, n_valid / np.maximum(n_mask, 1.0) / FULL_OVERLAP)
-    undefined = ~np.isfinite(values)
-    # With the floor taken out first, a full overlap gives S_valid itself, bit for bit.
-    mixed = np.where(share >= 1.0, values, floors + share * (np.where(undefined, floors, values) - floors))
-    return np.where(undefined | (n_valid <= 0), floors, mixed)
+    from regenv.core.similarity._kernels import mix_with_floor
+
+    mix_with_floor(np.ascontiguousarray(counts), np.ascontiguousarray(floors), FULL_OVERLAP, values)
+    return values

@@ -9,8 +9,6 @@ import numpy as np
 from regenv.core.geometry import FloatArray
 from regenv.core.similarity._sums import SumsSimilarity
 
-_CONSTANT = 1e-12  # variance, of intensities in [0, 1], below which an image counts as constant
-
 
 @dataclass(frozen=True)
 class NCC(SumsSimilarity):
@@ -28,13 +26,11 @@ class NCC(SumsSimilarity):
     floor = 0.0
 
     def _values_from_sums(self, sums: FloatArray) -> FloatArray:
-        n = np.maximum(sums[:, 1], 1.0)
-        f, m = sums[:, 2] / n, sums[:, 3] / n
-        f_variance, m_variance = sums[:, 4] / n - f * f, sums[:, 5] / n - m * m
-        defined = (f_variance > _CONSTANT) & (m_variance > _CONSTANT)
-        product = np.where(defined, f_variance * m_variance, 1.0)
-        correlation = np.clip((sums[:, 6] / n - f * m) / np.sqrt(product), -1.0, 1.0)
-        return np.where(defined, correlation, np.nan)
+        from regenv.core.similarity._kernels import correlate_sums
+
+        values = np.empty(len(sums))
+        correlate_sums(sums, values)
+        return values
 
 
 SIMILARITY = NCC
