@@ -90,7 +90,7 @@ def save_pictures(frames: Sequence[NDArray[np.uint8]], path: Path, fps: float) -
         return
     # One palette for all, so that greys do not flicker from picture to picture.
     sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
-    palette = image.fromarray(sample).quantize(128)
+    palette = image.fromarray(sample).quantize(96)
     pictures = [image.fromarray(frame).quantize(palette=palette, dither=0) for frame in frames]
     duration = [round(1000 / fps)] * (len(pictures) - 1) + [round(1000 * FINAL_SECONDS)]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=duration, loop=0, optimize=False)

@@ -79,10 +79,10 @@ def print_rows(rows: list[TableRow], title: str) -> None:
     from regenv.evaluation.score import THRESHOLDS_MM
     from regenv.leaderboard.table import interval_text
 
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 1))
-    table.add_column("row", overflow="fold")
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("row", overflow="fold", min_width=max(len(row.submission.row) for row in rows))
     under = "/".join(f"{t:g}" for t in THRESHOLDS_MM)
-    for column in ("score (95 %)", f"% < {under} mm", "TRE 50/90 % mm", "harmed", "s/case"):
+    for column in ("score (95 %)", f"% < {under} mm", "TRE 50/90 %", "harmed", "s/case"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in sorted(rows, key=lambda r: -r.score.value):
         s = row.summary
@@ -94,4 +94,7 @@ def print_rows(rows: list[TableRow], title: str) -> None:
             f"{100 * s.harmed:.0f} %",
             f"{row.seconds:.2g}",
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a log is as wide as it needs to be
+        console.width = max(console.width, 120)
+    console.print(table)

@@ -1,0 +1,241 @@
+"""The demo: trains an agent for a minute, evaluates it with the shipped ones, and writes a report with pictures.
+
+make demo                         on the embedded phantom
+make demo DATA=PATH               on a folder of your own pairs (the agent is still trained on the phantom)
+python -m benchmarks.demo --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report import Report, page, png, side_by_side
+from regenv.evaluation.episodes import Episode, RunError
+from regenv.evaluation.runner import Row, run
+from regenv.evaluation.track import Track, TrackCase, bind, find_track, write_atomically
+from regenv.leaderboard.table import TableRow, table_row
+from regenv.leaderboard.verify import verify
+from regenv.resources import resource
+
+OUT = Path("runs/demo")
+TRAINED = "dqn-demo"
+DEFAULT_POLICY = "greedy_supervised_rigid.onnx"
+AGENTS = (
+    "agents.identity:factory",
+    "agents.header:factory",
+    "agents.centre:factory",
+    "agents.random:factory",
+    "agents.greedy_search:factory",
+    "agents.oracle:factory",
+    "agents.simpleitk:mi",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the demo is told.
+
+    Attributes:
+        data: Folder of real pairs, or None for the phantom.
+        cases: How many of the track's cases.
+        minutes: How long to train.
+        out: Where everything goes.
+    """
+
+    data: Path | None
+    cases: int
+    minutes: float
+    out: Path
+
+
+def main() -> None:
+    """The command line; a user's mistake is one line on stderr and exit code 2."""
+    parser = argparse.ArgumentParser(
+        description="Trains an agent for a minute, evaluates it with the shipped ones, and writes a report."
+    )
+    parser.add_argument("--data", type=Path, help="folder of your own pairs (with its pairs.csv); default: the phantom")
+    parser.add_argument("--cases", type=int, default=12, help="how many of the track's cases (default 12)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long to train (default 1)")
+    parser.add_argument("--out", type=Path, default=OUT, help=f"where everything goes (default {OUT})")
+    arguments = parser.parse_args()
+    try:
+        report = demo(Settings(arguments.data, arguments.cases, arguments.minutes, arguments.out))
+    except KeyboardInterrupt:
+        print(f"\nstopped; what is finished is kept in {arguments.out}", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, ImportError, RunError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"\nreport: {report.resolve()}  (open it in a browser)")
+
+
+def demo(settings: Settings) -> Path:
+    """Runs everything and returns the path of the report."""
+    began = time.perf_counter()
+    track = bind(find_track("ctcbct-rigid" if settings.data is None else "ctcbct-rigid-real"), settings.data)
+    count = min(settings.cases, len(track.cases))
+    say(f"1/4  training SB3's DQN on {track.env_id} (phantom, training split) for about {settings.minutes:g} minutes")
+    policy = train(settings)
+    say(f"2/4  evaluating on {count} of the {len(track.cases)} cases of track {track.name}: a subset, not a result")
+    rows = evaluate(track, policy, count, settings.out / "submissions")
+    say("3/4  leaderboard")
+    table = [table_row(verify(row.folder, track=track, trial=True), track) for row in rows]
+    table.sort(key=lambda row: -row.score.value)
+    from regenv.cli.evaluate import print_rows
+
+    print_rows(table, f"{track.name}: {count} of its {len(track.cases)} cases, so intervals are wide")
+    say("4/4  pictures and report")
+    report = write_report(track, settings, count, rows, table, time.perf_counter() - began)
+    print(f"episode: {report.with_name('episode.gif').resolve()}")
+    print(f"rows:    {(settings.out / 'submissions').resolve()}")
+    print(f"policy:  {policy.resolve()}")
+    print(f"all in {time.perf_counter() - began:.0f} s")
+    return report
+
+
+def say(text: str) -> None:
+    """A line that stands out, flushed, so that it comes before the progress bars."""
+    print(f"\n== {text}", flush=True)
+
+
+def train(settings: Settings) -> Path:
+    """Trains the DQN anew and returns its policy file."""
+    from agents.dqn.train import train as train_dqn
+
+    folder = settings.out / "dqn"
+    if folder.exists():
+        shutil.rmtree(folder)  # an earlier demo's
+    return train_dqn(folder, minutes=settings.minutes, seed=0, preset="quick", pairs=12)
+
+
+def evaluate(track: Track, policy: Path, count: int, out: Path) -> list[Row]:
+    """Runs the trained agent, the shipped policy and the reference agents on the first cases."""
+    chosen: list[tuple[str, str | None]] = [(str(policy), TRAINED)]
+    try:
+        chosen.append((str(resource("policies", DEFAULT_POLICY)), "greedy-supervised"))
+    except FileNotFoundError:
+        print("the greedy supervised policy is not in this tree and is left out: train it by its README's command")
+    chosen += [(spec, None) for spec in AGENTS]
+    return [run(track, spec, out=out, cases=count, name=name, again=name == TRAINED) for spec, name in chosen]
+
+
+def write_report(
+    track: Track, settings: Settings, count: int, rows: Sequence[Row], table: Sequence[TableRow], seconds: float
+) -> Path:
+    """Draws the pictures and writes ``report.html`` and ``episode.gif``."""
+    by_name = {row.submission.row: row for row in rows}
+    shown = by_name.get("greedy-supervised", by_name[TRAINED])
+    case = median_case(track, shown)
+    frames = thinned(replay_frames(track, shown, case))
+    gif = settings.out / "episode.gif"
+    from regenv.cli.episode import save_pictures
+
+    save_pictures(frames, gif, fps=6)
+    names = [n for n in (TRAINED, "greedy-supervised", "simpleitk-mi", "oracle") if n in by_name]
+    ends = [("start", case.start, case.tre_start)]
+    ends += [(n, _final(by_name[n], case), episode_of(by_name[n], case).metrics["tre"]) for n in names]
+    overlays = [(f"{name}: TRE {tre:.2f} mm", overlay(track, case, pose)) for name, pose, tre in ends]
+    episode = episode_of(shown, case)
+    report = Report(
+        title=f"regenv demo: {track.title}",
+        lead=[
+            f"SB3's DQN was trained for {settings.minutes:g} minutes on the procedural phantom, and evaluated with the "
+            f"shipped agents on {count} of the {len(track.cases)} cases of the track {track.name} "
+            f"(digest {track.digest}). A minute of training shows that everything works; it makes no good agent.",
+            "The score of a case is 1 - final error / start error, from -1 to 1: 1 is perfect, 0 is doing nothing, "
+            "below 0 is harm. Harmed: cases that ended more than 1 mm worse than they started. TRE: target "
+            "registration error. Rows in grey are references; the oracle is told the truth.",
+        ],
+        rows=table,
+        errors={row.submission.row: _errors(by_name[row.submission.row]) for row in table},
+        pictures=[
+            (
+                f"An episode of {shown.submission.row} on case {case.id}, {episode.steps} steps, error "
+                f"{case.tre_start:.1f} to {episode.metrics['tre']:.2f} mm. Rows: fixed, moved, and both laid over each "
+                "other (fixed magenta, moved green: what agrees is grey).",
+                gif.read_bytes(),
+            ),
+            (f"Where the methods ended on case {case.id}, laid over the fixed image.", png(side_by_side(overlays))),
+        ],
+        notes=[
+            f"Everything together took {seconds:.0f} s. Rows lie in {settings.out}/submissions; regenv leaderboard "
+            "verify --trial replays their actions and computes every number again.",
+            "Success on procedural images says nothing about patients. Run it on your own pairs: make demo DATA=PATH.",
+            "Intervals are bootstrap intervals over subjects, 95 %. With so few cases they are wide.",
+        ],
+    )
+    path = settings.out / "report.html"
+    write_atomically(path, page(report).encode())
+    return path
+
+
+def median_case(track: Track, row: Row) -> TrackCase:
+    """The case of the row's median score: neither its best nor its worst."""
+    ordered = sorted(row.episodes, key=lambda episode: episode.metrics["score"])
+    return track.case(ordered[len(ordered) // 2].case)
+
+
+def episode_of(row: Row, case: TrackCase) -> Episode:
+    """The row's episode of a case."""
+    return next(episode for episode in row.episodes if episode.case == case.id)
+
+
+def _final(row: Row, case: TrackCase) -> NDArray[np.float64]:
+    return np.asarray(episode_of(row, case).transform, dtype=np.float64)
+
+
+def _errors(row: Row) -> list[float]:
+    return [episode.metrics["tre"] for episode in row.episodes]
+
+
+def _environment(track: Track, **keywords: Any) -> Any:
+    import gymnasium as gym
+
+    import regenv  # noqa: F401  (registers the environments)
+
+    common = {"split": track.split, "dataset": track.dataset, "field_of_view": track.field_of_view}
+    return gym.make(track.env_id, render_mode="rgb_array", **common, **keywords)
+
+
+def replay_frames(track: Track, row: Row, case: TrackCase) -> list[NDArray[np.uint8]]:
+    """Pictures of the row's episode, from its actions."""
+    env = _environment(track, **row.submission.env_kwargs)
+    env.reset(seed=0, options={"pair": case.pair, "start": case.start})
+    frames = [env.render()]
+    for action in episode_of(row, case).actions or []:
+        env.step(np.asarray(action))
+        frames.append(env.render())
+    env.close()
+    return frames
+
+
+def thinned(frames: list[NDArray[np.uint8]], most: int = 40) -> list[NDArray[np.uint8]]:
+    """At most so many pictures, evenly, the first and the last among them: a page should load at once."""
+    keep = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
+    return [frames[i] for i in keep]
+
+
+def overlay(track: Track, case: TrackCase, pose: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The lowest row of the picture of a pose: fixed and moved laid over each other."""
+    env = _environment(track)
+    env.reset(seed=0, options={"pair": case.pair, "start": pose})
+    frame = env.render()
+    env.close()
+    from regenv.envs.rendering import CAPTION, GAP, PANEL
+
+    top = CAPTION + 2 * (PANEL + GAP)
+    return np.ascontiguousarray(frame[top : top + PANEL])
+
+
+if __name__ == "__main__":
+    main()
