@@ -20,14 +20,14 @@ from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import check_option
 
-VERSION = 5
+VERSION = 6
 """Part of every cache key: raised whenever the same seed gives other images."""
 
 SUBJECTS = {"train": 32, "validation": 8, "test": 40}
 CASES = {"train": 256, "validation": 64, "test": 200}
 _FIRST_SEED = {"train": 0, "validation": 10_000, "test": 20_000}
 _MODALITIES = ("ct", "cbct")
-_ANATOMY_MM = {"torso": 2.4, "spine": 2.0, "heart": 2.0, "head_and_neck": 1.8}
+_ANATOMY_MM = {"torso": 2.4, "spine": 2.0, "heart": 2.0, "head_and_neck": 2.0}
 _TILT_DEG = 10.0
 """How differently the patient may lie in the second scan: or the headers' axes alone would tell the rotation."""
 
@@ -36,7 +36,7 @@ _CONE = {
     "torso": ((-110.0, 60.0), None, (170.0, 215.0)),
     "spine": ((-150.0, -70.0), (88.0, 120.0), (150.0, 190.0)),
     "heart": ((-25.0, 5.0), (95.0, 125.0), (140.0, 180.0)),
-    "head_and_neck": ((-20.0, 20.0), (105.0, 128.0), (180.0, 215.0)),
+    "head_and_neck": ((240.0, 305.0), (105.0, 128.0), (180.0, 215.0)),
 }
 
 

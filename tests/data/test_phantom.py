@@ -85,13 +85,13 @@ def test_the_fixed_mask_is_the_patient_in_the_field_of_view():
     assert np.median(outside_body) < -800
 
 
-@pytest.mark.parametrize("field_of_view", ["spine", "heart"])
+@pytest.mark.parametrize("field_of_view", ["spine", "heart", "head_and_neck"])
 def test_fields_of_view_differ(field_of_view):
     part = PhantomDataset("validation", field_of_view=field_of_view).load(0)
     whole = PhantomDataset("validation").load(0)
     assert part.moving.array.shape != whole.moving.array.shape
     names = " ".join(part.truth.landmark_names)
-    assert ("heart" in names) if field_of_view == "heart" else ("L1_body" in names)
+    assert {"heart": "heart_apex", "spine": "L1_body", "head_and_neck": "sella"}[field_of_view] in names
 
 
 def test_two_cts_of_one_patient_are_two_scans():

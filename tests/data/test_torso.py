@@ -154,3 +154,19 @@ def test_noise_is_one_function_of_space():
     b = smooth_noise(np.random.default_rng(1), coarse, 6.0)
     np.testing.assert_allclose(a[::2, ::2, ::2], b, atol=1e-4)
     assert 0.6 < a.std() < 1.5
+
+
+def test_the_head_holds_what_a_head_holds():
+    head = torso(2, 3.0, "head_and_neck")
+    litre = np.prod(head.grid.spacing) * 1e-6
+    assert 0.9 < (head.organ == Organ.BRAIN).sum() * litre < 1.9
+    assert 0.25 < (head.organ == Organ.SKULL).sum() * litre < 1.2
+    assert (head.organ == Organ.MANDIBLE).sum() * litre > 0.02
+    assert (head.tissue == Tissue.TOOTH).any()
+    assert {"C2_body", "C5_body", "chin", "sella", "eye_left", "hyoid"} <= set(head.landmarks)
+    assert head.landmarks["eye_left"][0] > head.landmarks["eye_right"][0] + 40
+    assert head.landmarks["chin"][1] < head.landmarks["C3_body"][1] - 50
+    assert _at(head, head.tissue, "eye_left") == Tissue.FLUID
+    assert _at(head, head.tissue, "C4_body") == Tissue.CANCELLOUS
+    solid = ~np.isin(head.tissue, (Tissue.AIR, Tissue.GAS, Tissue.LUNG))
+    assert (solid & ~head.body).sum() < 0.01 * solid.sum()

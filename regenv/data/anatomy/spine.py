@@ -20,6 +20,9 @@ def paint_spine(canvas: Canvas, subject: Subject, landmarks: dict[str, NDArray[n
     for n in range(len(subject.vertebrae) - 1, -1, -1):
         v = subject.vertebrae[n]
         if v.name == "C1":
+            _paint_atlas(canvas, v)
+            landmarks["C1_lateral_mass_left"] = v.centre + v.axes @ np.array([18.0, 5.0, 0.0])
+            landmarks["C1_lateral_mass_right"] = v.centre + v.axes @ np.array([-18.0, 5.0, 0.0])
             continue
         _paint_vertebra(canvas, subject, v, wobble[n])
         landmarks[f"{v.name}_body"] = v.centre
@@ -47,6 +50,9 @@ def _paint_vertebra(canvas: Canvas, subject: Subject, v: Vertebra, wobble: NDArr
         return
     u, b, w = local(*canvas.coordinates(box), v.centre, v.axes)
     body = _body(u, b, w, v)
+    if v.name == "C2":
+        dens = capsule(u, b, w, (0, 0, v.height * 0.4), (0, -1, v.height * 0.5 + 17), 6.0, 5.0)
+        body = smooth_min(body, dens, 4.0)
     arch = _arch(u, b, w, v, wobble)
     whole = smooth_min(body, arch, 3.0)
     canal = np.sqrt((u / np.float32(1.15)) ** 2 + (b - np.float32(v.depth / 2 + 8.0)) ** 2) - np.float32(8.2)
@@ -56,6 +62,21 @@ def _paint_vertebra(canvas: Canvas, subject: Subject, v: Vertebra, wobble: NDArr
     canvas.paint(box, whole, Tissue.CORTICAL, Organ.SPINE)
     shell = 1.15 * subject.bone
     canvas.paint(box, whole + shell + 0.9 * (arch < body), Tissue.CANCELLOUS, Organ.SPINE)
+
+
+def _paint_atlas(canvas: Canvas, v: Vertebra) -> None:
+    """C1: a ring with thick sides and no body."""
+    box = canvas.around(v.centre + v.axes @ np.array([0, 12.0, 0]), (46, 40, 18))
+    if any(s.stop <= s.start for s in box):
+        return
+    u, b, w = local(*canvas.coordinates(box), v.centre, v.axes)
+    mid = v.depth / 2 + 8.0
+    ring = np.sqrt((np.sqrt((u / 1.1) ** 2 + (b - mid + 4) ** 2) - 19.0) ** 2 + (w * 0.75) ** 2) - 3.8
+    side = rounded_box(np.abs(u) - 18.5, b - mid + 9, w, (6.5, 9.0, 8.0), 4.0)
+    wing = capsule(np.abs(u), b, w, (20, mid - 8, 0), (38, mid - 7, -1), 5.0, 3.5)
+    whole = smooth_min(smooth_min(ring, side, 3.0), wing, 3.0)
+    canvas.paint(box, whole, Tissue.CORTICAL, Organ.SPINE)
+    canvas.paint(box, whole + 2.2, Tissue.CANCELLOUS, Organ.SPINE)
 
 
 def _body(u: Field, b: Field, w: Field, v: Vertebra) -> Field:

@@ -68,6 +68,7 @@ class Subject:
 
     Args:
         seed: The subject. Equal seeds give equal subjects.
+        arms_up: Whether the arms are raised over the head, as for a scan of the trunk, or lie beside the body.
 
     Attributes:
         rng: Generator for the painters, in a fixed order of use.
@@ -83,7 +84,8 @@ class Subject:
         skin: Outer surface of the trunk.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, arms_up: bool = True) -> None:
+        self.arms_up = arms_up
         self.seed = int(seed)
         self.rng = np.random.default_rng([int(seed), 71])
         rng = self.rng
@@ -159,7 +161,7 @@ class Subject:
                 [152, 54, -60, 27, 0.04],
                 [164, 38, -52, 20, 0.03],
                 [174, 14, -44, 8, 0.02],
-                [430, 12, -40, 8, 0.02],
+                *[[height, 5, 0, 5, 0.0] for height in (188, 205, 225, 245, 265, 285, 305, 330, 430)],
             ]
         )
         z = inner[:, 0]
@@ -168,6 +170,9 @@ class Subject:
         # the front follows the spine's curve only in part, as the sternum does
         front = inner[:, 2] + 0.35 * y + np.interp(z, [-330, -150, 0, 150], [1.0, 0.5, 0, 0]) * rng.normal(0, 10)
         back = np.minimum(y, 40) + inner[:, 3]
+        # above the lungs nothing is left of the cavity but a thread along the spine
+        neck = z > 180
+        front[neck], x[neck] = y[neck] - 5, x[neck] * 2
         middle = 0.45 * front + 0.55 * back
         half = inner[:, 1] * np.interp(z, [-330, -50, 100], np.exp(rng.normal(0, 0.025, 3)))
         self.cavity = Loft(z, np.stack([x, middle, half, middle - front, back - middle, inner[:, 4]], axis=1))
@@ -175,9 +180,13 @@ class Subject:
         side = np.interp(
             z,
             [-420, -260, -100, 0, 60, 100, 140, 160, 172, 190, 430],
-            [30, 24 * m, 16 * m, 24 * m, 42 * m, 68, 98, 110, 70, 46, 46],
+            [30, 24 * m, 16 * m, 24 * m, 42 * m, 68, 98, 110, 74, 53, 49],
         )
-        before = np.interp(z, [-420, -100, -20, 60, 110, 150, 165, 185, 430], [14, 11, 14, 24 * m, 26, 26, 24, 22, 22])
+        before = np.interp(
+            z,
+            [-420, -100, -20, 60, 110, 150, 165, 185, 205, 430],
+            [14, 11, 14, 24 * m, 26, 26, 26, 36, 47, 47],
+        )
         behind = np.interp(z, [-420, -260, -100, 0, 100, 150, 170, 430], [46, 46, 34, 27, 32, 40, 48, 54])
         self.wall = self._around(z, x, middle, half + side, middle - front + before, back - middle + behind, 0.04)
         f = self.fat

@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from regenv.data.anatomy.abdomen import paint_abdomen
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.brain import paint_brain
 from regenv.data.anatomy.cage import paint_cage
 from regenv.data.anatomy.canvas import Canvas
 from regenv.data.anatomy.chest import paint_lung_vessels, paint_lungs, paint_mediastinum
+from regenv.data.anatomy.face import paint_face
+from regenv.data.anatomy.head import paint_head
 from regenv.data.anatomy.spine import paint_spine
 from regenv.data.anatomy.subject import Subject
-from regenv.data.anatomy.trunk import make_fields, paint_back_muscles, paint_layers
+from regenv.data.anatomy.trunk import Fields, make_fields, paint_back_muscles, paint_layers
 from regenv.data.anatomy.warp import Warp, smooth_noise
 
 # levels (lowest and highest, template mm) that each field of view paints; the body is always whole across
@@ -20,6 +23,7 @@ _LEVELS = {
     "torso": (-205.0, 165.0),
     "spine": (-250.0, 40.0),
     "heart": (-125.0, 110.0),
+    "head_and_neck": (150.0, 455.0),
 }
 
 
@@ -29,7 +33,7 @@ def torso(subject_seed: int, spacing_mm: float = 2.0, field_of_view: str = "tors
     Args:
         subject_seed: The subject; equal seeds give equal anatomies at any spacing.
         spacing_mm: Isotropic voxel size.
-        field_of_view: ``"torso"``, ``"spine"`` (lower chest to loin) or ``"heart"``.
+        field_of_view: ``"torso"``, ``"spine"`` (lower chest to loin), ``"heart"`` or ``"head_and_neck"``.
 
     Returns:
         The anatomy.
@@ -38,12 +42,12 @@ def torso(subject_seed: int, spacing_mm: float = 2.0, field_of_view: str = "tors
         ValueError: On an unknown field of view or a spacing that is not positive.
     """
     if field_of_view not in _LEVELS:
-        raise ValueError(f"unknown field_of_view {field_of_view!r}; a torso has {', '.join(_LEVELS)}")
+        raise ValueError(f"unknown field_of_view {field_of_view!r}; there are {', '.join(_LEVELS)}")
     if not spacing_mm > 0:
         raise ValueError(f"spacing_mm must be positive, got {spacing_mm}")
-    subject = Subject(subject_seed)
+    subject = Subject(subject_seed, arms_up=field_of_view != "head_and_neck")
     warp = Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
-    canvas = _canvas(subject, warp, spacing_mm, _LEVELS[field_of_view])
+    canvas = _canvas(subject, warp, spacing_mm, field_of_view)
     landmarks: dict[str, NDArray[np.float64]] = {}
     fields = make_fields(canvas, subject)
     paint_layers(canvas, subject, fields)
@@ -52,10 +56,19 @@ def torso(subject_seed: int, spacing_mm: float = 2.0, field_of_view: str = "tors
     paint_abdomen(canvas, subject, fields, landmarks)
     paint_lung_vessels(canvas, subject, mediastinum)
     paint_back_muscles(canvas, subject)
+    if field_of_view == "head_and_neck":
+        _paint_above(canvas, subject, fields, landmarks)
     paint_spine(canvas, subject, landmarks)
     paint_cage(canvas, subject, fields, landmarks)
     body = fields.skin < 0
     return finish(canvas, subject.seed, body, landmarks)
+
+
+def _paint_above(canvas: Canvas, subject: Subject, fields: Fields, landmarks: dict[str, NDArray[np.float64]]) -> None:
+    """The head, with all that is in it, and the throat."""
+    head = paint_head(canvas, subject, fields, landmarks)
+    paint_brain(head)
+    paint_face(head, subject, landmarks)
 
 
 def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[str, NDArray[np.float64]]) -> Anatomy:
@@ -76,11 +89,15 @@ def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[s
     return Anatomy(canvas.grid, top, under, share, canvas.organ, body, coarse, fine, inside, seed)
 
 
-def _canvas(subject: Subject, warp: Warp, spacing: float, levels: tuple[float, float]) -> Canvas:
+def _canvas(subject: Subject, warp: Warp, spacing: float, field_of_view: str) -> Canvas:
     """A canvas wide enough for the trunk (arms are cut off, as by a scanner's field of view)."""
+    levels = _LEVELS[field_of_view]
+    sx, sy, sz = subject.scale
+    if field_of_view == "head_and_neck":
+        middle = subject.vertebra("C1").centre[1] * sy
+        return Canvas((-150, middle - 165, levels[0] * sz), (150, middle + 165, levels[1] * sz), spacing, warp)
     z = np.linspace(levels[0], min(levels[1], 90.0), 30)
     c = subject.skin.at(z)
-    sx, sy, sz = subject.scale
     half = min(float((np.abs(c[:, 0]) + c[:, 2]).max()) * sx + 12, 205.0)
     front = float((c[:, 1] - c[:, 3]).min()) * sy - (34 if subject.female else 14)
     back = float((c[:, 1] + c[:, 4]).max()) * sy + 12

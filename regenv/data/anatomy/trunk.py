@@ -46,12 +46,15 @@ def make_fields(canvas: Canvas, subject: Subject) -> Fields:
     sheets = smooth_noise(np.random.default_rng([subject.seed, 17]), canvas.grid, 24.0)
     bumps = smooth_noise(np.random.default_rng([subject.seed, 12]), canvas.grid, 38.0)
     cavity = subject.cavity.distance(x, y, z)
-    wall = subject.wall.distance(x, y, z)
-    skin = subject.skin.distance(x, y, z)
+    # the lungs end in their apex, the neck under the skull
+    cavity = np.maximum(cavity, z - 180)
+    end = z - np.float32(subject.vertebra("C1").centre[2] - 8)
+    wall = smooth_max(subject.wall.distance(x, y, z), end, 20.0)
+    skin = smooth_max(subject.skin.distance(x, y, z), end - 4, 20.0)
     wall += np.float32(1.6) * bumps
     skin += np.float32(1.2) * bumps + np.float32(0.06 * subject.fat) * sheets
     _flatten_back(canvas, subject, wall, skin)
-    _add_shoulders(canvas, skin)
+    _add_shoulders(canvas, subject, skin)
     if subject.female:
         _add_breasts(canvas, subject, skin)
     return Fields(cavity, wall, skin, _dome(canvas, subject), septa, sheets, bumps)
@@ -69,11 +72,14 @@ def _flatten_back(canvas: Canvas, subject: Subject, wall: FloatField, skin: Floa
     wall[:] = smooth_max(wall, behind + furrow.astype(np.float32) + np.float32(0.45 * subject.fat + 3), 20.0)
 
 
-def _add_shoulders(canvas: Canvas, skin: FloatField) -> None:
-    """Skin over the shoulders and the raised arms."""
+def _add_shoulders(canvas: Canvas, subject: Subject, skin: FloatField) -> None:
+    """Skin over the shoulders and the arms."""
     for side in (-1, 1):
-        root, joint, arm = (side * 120.0, -20.0, 118.0), (side * 172.0, -16.0, 162.0), (side * 205.0, -8.0, 280.0)
-        box = canvas.box(np.minimum(root, arm) - 60, np.maximum(root, arm) + 60)
+        height = 162.0 if subject.arms_up else 142.0
+        root, joint = (side * 120.0, -20.0, 118.0), (side * 172.0, -16.0, height)
+        arm = (side * 205.0, -8.0, 280.0 if subject.arms_up else 0.0)
+        corners = np.array([root, joint, arm])
+        box = canvas.box(corners.min(axis=0) - 60, corners.max(axis=0) + 60)
         if any(s.stop <= s.start for s in box):
             continue
         c = canvas.coordinates(box)
@@ -103,7 +109,7 @@ def _dome(canvas: Canvas, subject: Subject) -> FloatField:
     v = np.where(dy < 0, dy / np.float32(c[3]), dy / np.float32(c[4]))
     v2 = v * v
     r2 = u2 + v2 + np.float32(1e-6)
-    drop = (u2 * 76 + v2 * np.where(dy < 0, 50, 102)) / r2
+    drop = (u2 * 68 + v2 * np.where(dy < 0, 46, 99)) / r2
     top = -18.0 - subject.inflation
     right = np.exp(-(((dx + 66) / 44) ** 2))
     left = np.exp(-(((dx - 70) / 42) ** 2))
@@ -122,7 +128,7 @@ def paint_layers(canvas: Canvas, subject: Subject, fields: Fields) -> None:
     wall = np.maximum(fields.wall, fields.skin + np.float32(3.0))
     canvas.paint(everything, wall, Tissue.MUSCLE)
     _paint_septa(canvas, subject, fields, wall)
-    canvas.paint(everything, fields.cavity - np.float32(1.0), Tissue.FAT)
+    canvas.paint(everything, np.maximum(fields.cavity - 1, fields.skin + 3), Tissue.FAT)
 
 
 def _paint_septa(canvas: Canvas, subject: Subject, fields: Fields, wall: FloatField) -> None:

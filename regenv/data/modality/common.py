@@ -149,7 +149,7 @@ def add_table(image: Image, rng: np.random.Generator, curved: bool) -> Image:
     width = np.hypot(0.7 * sy, 0.8)
     cover_shell = min(1.0, 2.4 / (2.5 * width)) * np.exp(-0.5 * ((inside + 1.0) / width) ** 2)
     cover_core = np.clip(0.5 - inside / sy, 0, 1)
-    density = rng.uniform(-150, 350)
+    density = rng.uniform(0, 600)
     table = AIR_HU + cover_core * 90 + cover_shell * (density - AIR_HU - 90)
     free = (array < -700) & (table[None] > AIR_HU + 1)
     array[free] = np.maximum(array, table[None].astype(np.float32))[free]
