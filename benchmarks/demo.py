@@ -84,7 +84,7 @@ def demo(settings: Settings) -> Path:
     began = time.perf_counter()
     track = bind(find_track("ctcbct-rigid" if settings.data is None else "ctcbct-rigid-real"), settings.data)
     count = min(settings.cases, len(track.cases))
-    say(f"1/4  training SB3's DQN on {track.env_id} (phantom, training split) for about {settings.minutes:g} minutes")
+    say(f"1/4  training SB3's DQN on {track.env_id} (phantom, training split), about {minutes_text(settings.minutes)}")
     policy = train(settings)
     say(f"2/4  evaluating on {count} of the {len(track.cases)} cases of track {track.name}: a subset, not a result")
     rows = evaluate(track, policy, count, settings.out / "submissions")
@@ -101,6 +101,11 @@ def demo(settings: Settings) -> Path:
     print(f"policy:  {policy.resolve()}")
     print(f"all in {time.perf_counter() - began:.0f} s")
     return report
+
+
+def minutes_text(minutes: float) -> str:
+    """``"a minute"``, ``"2.5 minutes"``."""
+    return "a minute" if minutes == 1 else f"{minutes:g} minutes"
 
 
 def say(text: str) -> None:
@@ -149,9 +154,9 @@ def write_report(
     report = Report(
         title=f"regenv demo: {track.title}",
         lead=[
-            f"SB3's DQN was trained for {settings.minutes:g} minutes on the procedural phantom, and evaluated with the "
-            f"shipped agents on {count} of the {len(track.cases)} cases of the track {track.name} "
-            f"(digest {track.digest}). A minute of training shows that everything works; it makes no good agent.",
+            f"SB3's DQN was trained for {minutes_text(settings.minutes)} on the procedural phantom, and evaluated with "
+            f"the shipped agents on {count} of the {len(track.cases)} cases of the track {track.name} "
+            f"(digest {track.digest}). So short a training shows that everything works; it makes no good agent.",
             "The score of a case is 1 - final error / start error, from -1 to 1: 1 is perfect, 0 is doing nothing, "
             "below 0 is harm. Harmed: cases that ended more than 1 mm worse than they started. TRE: target "
             "registration error. Rows in grey are references; the oracle is told the truth.",

@@ -76,7 +76,7 @@ def page(report: Report) -> str:
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #fff; color: #1c2329; font: 16px/1.55 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 820px; margin: 0 auto; padding: 24px 20px 60px; }
+main { max-width: 980px; margin: 0 auto; padding: 24px 20px 60px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .3em 0 .6em; }
 h2 { font-size: 1.2rem; margin: 2em 0 .5em; padding-bottom: .2em; border-bottom: 1px solid #d9dee2; }
 p { margin: .5em 0; }

@@ -37,7 +37,7 @@ def align(
     result = regenv.align(
         images[0], images[1], initial=_read_transform(initial), agent=agent, model=model, runs=runs, seed=seed
     )
-    sitk.WriteTransform(result.transform, str(output))  # type: ignore[no-untyped-call]
+    sitk.WriteTransform(result.transform, str(output))
     change = f"{result.similarity_start:.4f} to {result.similarity_end:.4f}"
     typer.echo(f"{result.similarity} {change}, confidence {result.confidence:.2f}, {result.seconds:.2f} s")
     for warning in result.warnings:
@@ -57,6 +57,6 @@ def _read_transform(path: Path | None) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no transform {path}")
     try:
-        return sitk.ReadTransform(str(path))  # type: ignore[no-untyped-call]
+        return sitk.ReadTransform(str(path))
     except RuntimeError as error:
         raise ValueError(f"{path} cannot be read as an ITK transform (.tfm, .txt, .h5)") from error

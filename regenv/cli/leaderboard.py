@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from regenv.leaderboard.verify import Verification
 
 leaderboard = typer.Typer(no_args_is_help=True)
 
@@ -15,8 +18,10 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, or a folder of rows.")],
     trial: Annotated[bool, typer.Option("--trial", help="Accept rows of only the first cases.")] = False,
     track: Annotated[Path | None, typer.Option(help="A track of one's own (.toml) that the rows were run on.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also overlap and surface distances of the labels.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of the real pairs, for --labels.")] = None,
 ) -> None:
-    """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images."""
+    """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images, but for --labels."""
     from regenv.evaluation.track import read_track
     from regenv.leaderboard.verify import LEVELS, find_rows
     from regenv.leaderboard.verify import verify as verify_row
@@ -31,6 +36,8 @@ def verify(
         refused += not found.ok
         if found.level is not None:
             typer.echo(f"{row}: {found.level} ({LEVELS[found.level]})")
+            if labels and found.episodes:
+                typer.echo(f"  {_label_text(found, data)}")
         else:
             typer.echo(f"{row}: refused")
             for failure in found.failures[:20]:
@@ -39,6 +46,16 @@ def verify(
                 typer.echo(f"  and {len(found.failures) - 20} more")
     if refused:
         raise typer.Exit(1)
+
+
+def _label_text(found: Verification, data: Path | None) -> str:
+    from regenv.leaderboard.labels import label_summary
+
+    s = label_summary(found, data)
+    distances = f"HD95 {s.hd95_mm:.2f} mm, ASSD {s.assd_mm:.2f} mm"
+    return (
+        f"labels: Dice {s.dice:.3f}, {distances} over {s.cases} cases; {s.absent} labels left out, absent in an image"
+    )
 
 
 @leaderboard.command()
