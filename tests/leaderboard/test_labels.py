@@ -45,7 +45,7 @@ def test_the_truth_overlaps_and_a_start_does_not(tmp_path):
     right = label_summary(row_of(folder, tmp_path / "rows", "teller"), folder)
     assert (right.cases, right.absent) == (2, 0)
     assert right.dice > 0.99
-    assert right.hd95_mm < 0.5
+    assert right.hd95_mm < 1.0  # a quarter of a voxel: the random frame crops both images
     wrong = label_summary(row_of(folder, tmp_path / "rows", "at_once"), folder)
     assert wrong.dice < 0.8
     assert wrong.hd95_mm > wrong.assd_mm > 1
