@@ -34,10 +34,10 @@ class GreedySearch:
     def __init__(self) -> None:
         self.evaluations = 0
         self._spec: gym.envs.registration.EnvSpec | None = None
-        self._ahead: gym.vector.VectorEnv[Any, Any, Any] | None = None
+        self._ahead: Any = None
         self._similarity = 0.0
 
-    def attach(self, env: gym.Env[Any, Any]) -> None:
+    def attach(self, env: Any) -> None:
         """Makes a batched environment like ``env``, with a lane for each action.
 
         Raises:
@@ -47,7 +47,6 @@ class GreedySearch:
             return
         if not isinstance(env.action_space, gym.spaces.Discrete):
             raise TypeError(f"greedy search tries every action, so it needs a Discrete space, got {env.action_space}")
-        assert env.spec is not None
         keywords = {k: v for k, v in env.spec.kwargs.items() if k not in ("task", "render_mode", "threads")}
         self._actions = np.arange(env.action_space.n)
         self._ahead = gym.make_vec(
@@ -65,7 +64,6 @@ class GreedySearch:
 
     def act(self, observation: Any) -> np.int64:
         """The action of the largest gain in similarity; STOP where none gains."""
-        assert self._ahead is not None
         infos = self._ahead.step(self._actions)[-1]
         self.evaluations += len(self._actions)
         similarity = infos["similarity"].copy()

@@ -112,6 +112,7 @@ def _correction(fixed: sitk.Image, initial: sitk.Transform) -> sitk.Transform:
     d = fixed.GetDimension()
     linear = matrix_from_sitk(initial)[:d, :d]
     rigid = np.allclose(linear @ linear.T, np.eye(d), atol=1e-5)
+    correction: Any
     if rigid:
         correction = sitk.Euler3DTransform() if d == 3 else sitk.Euler2DTransform()
     else:

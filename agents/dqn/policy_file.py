@@ -33,9 +33,11 @@ def save_policy(
     nodes.append(helper.make_node("Div", ["float", "white"], ["x"]))
     constants = [onnx.numpy_helper.from_array(np.array(255.0, np.float32), "white")]
     last = "x"
+    layer: Any
     for index, layer in enumerate(network):
         kind, out = type(layer).__name__, f"x{index}"
-        inputs, keywords = [last], {}
+        inputs: list[str] = [last]
+        keywords: dict[str, Any] = {}
         for name, value in layer.named_parameters(recurse=False):
             inputs.append(f"{index}.{name}")
             constants.append(onnx.numpy_helper.from_array(value.detach().numpy(), inputs[-1]))

@@ -42,7 +42,7 @@ def train(
     resume: bool = False,
     keep_buffer: bool = False,
     threads: int = 1,
-    dataset: str = "phantom",
+    dataset: str | Dataset = "phantom",
     **overrides: Any,
 ) -> Path:
     """Trains and exports.
@@ -57,7 +57,7 @@ def train(
         resume: Go on from the run's last checkpoint.
         keep_buffer: Checkpoints hold the replay buffer.
         threads: Of torch and of the environment.
-        dataset: Data set whose training split is trained on.
+        dataset: Name of the data set whose training split is trained on, or a data set.
         **overrides: Fields of :class:`~agents.dqn.config.DQNConfig`.
 
     Returns:
@@ -90,7 +90,7 @@ def train(
         monitor.init_callback(model)
         monitor.checkpoint()
     model.get_env().close()
-    training_data = f"{dataset}, {len(pairs.ids)} pairs of the train split"
+    training_data = f"{pairs.name}, {len(pairs.ids)} pairs of the train split"
     return _export(model, config, folder, seed, monitor.minutes_spent, training_data)
 
 
@@ -112,9 +112,11 @@ class FirstPairs:
         return self._dataset.load(range(len(self.ids))[index])
 
 
-def _training_split(env_id: str, name: str) -> Dataset:
+def _training_split(env_id: str, dataset: str | Dataset) -> Dataset:
+    if not isinstance(dataset, str):
+        return dataset
     task = get_task(env_id)
-    return make_dataset(name, split="train", modalities=task.modalities, model=task.model, ndim=task.ndim)
+    return make_dataset(dataset, split="train", modalities=task.modalities, model=task.model, ndim=task.ndim)
 
 
 def _prepare(folder: Path, config: DQNConfig, seed: int, resume: bool, checkpoint: str) -> None:
