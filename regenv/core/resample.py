@@ -24,13 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import get_num_threads, run_lanes
 
 L = TypeVar("L", bound=np.generic)
 
 N_SUMS = 7
 """Columns of the similarity sums: n_mask, n_valid, and over mask and valid sum f, m, f f, m m, f m."""
 
+_PIXELS_OF_A_THREAD = 32768  # about 0.1 ms of work: less is not worth handing to another thread
 _NO_FLOAT = np.empty((0, 0, 0, 0), np.float32)
 _NO_BYTE = np.empty((0, 0, 0, 0), np.uint8)
 _NO_SUMS = np.empty((0, N_SUMS), np.float64)
@@ -113,7 +114,7 @@ def render(
         backgrounds: ``(B,)`` values outside.
         out: ``(B, S, H, W)`` float32, written.
         valid: ``(B, S, H, W)`` uint8, written: 1 inside, 0 outside.
-        threads: Threads over lanes, default :func:`regenv.core.lanes.get_num_threads`.
+        threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, fewer for little work.
 
     Raises:
         ValueError: If a shape or type does not fit.
@@ -217,6 +218,8 @@ def _run(
         raise ValueError(
             f"sums must be {(lanes, N_SUMS)}, fixed and mask {view}; got {sums.shape}, {fixed.shape}, {mask.shape}"
         )
+    if threads is None:
+        threads = min(get_num_threads(), 1 + lanes * view[1] * view[2] * view[3] // _PIXELS_OF_A_THREAD)
     run_lanes(
         render_lanes,
         lanes,
