@@ -30,6 +30,9 @@ from regenv.resources import resource
 OUT = Path("runs/demo")
 TRAINED = "dqn-demo"
 DEFAULT_POLICY = "greedy_supervised_rigid.onnx"
+SHOWN = (TRAINED, "greedy-supervised", "greedy-supervised-refined", "simpleitk-mi", "oracle")
+"""Rows whose final poses are drawn."""
+
 AGENTS = (
     "agents.identity:factory",
     "agents.header:factory",
@@ -128,8 +131,9 @@ def evaluate(track: Track, policy: Path, count: int, out: Path) -> list[Row]:
     chosen: list[tuple[str, str | None]] = [(str(policy), TRAINED)]
     try:
         chosen.append((str(resource("policies", DEFAULT_POLICY)), "greedy-supervised"))
+        chosen.append(("agents.shipped:factory", None))
     except FileNotFoundError:
-        print("the greedy supervised policy is not in this tree and is left out: train it by its README's command")
+        print(f"{DEFAULT_POLICY} is not in agents/weights and is left out: python -m agents.greedy_supervised.train")
     chosen += [(spec, None) for spec in AGENTS]
     return [run(track, spec, out=out, cases=count, name=name, again=name == TRAINED) for spec, name in chosen]
 
@@ -146,7 +150,7 @@ def write_report(
     from regenv.cli.episode import save_pictures
 
     save_pictures(frames, gif, fps=6)
-    names = [n for n in (TRAINED, "greedy-supervised", "simpleitk-mi", "oracle") if n in by_name]
+    names = [n for n in SHOWN if n in by_name]
     ends = [("start", case.start, case.tre_start)]
     ends += [(n, _final(by_name[n], case), episode_of(by_name[n], case).metrics["tre"]) for n in names]
     overlays = [(f"{name}: TRE {tre:.2f} mm", overlay(track, case, pose)) for name, pose, tre in ends]
