@@ -93,12 +93,17 @@ def _index() -> str:
 
 
 def readme() -> str:
-    """README.md with the tables between its markers made anew."""
+    """README.md with the tables between its markers made anew.
+
+    Raises:
+        ValueError: If a marker is missing.
+    """
     text = README.read_text()
     for name, table in {"environments": environment_table()}.items():
-        before, begin, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"\n<!-- /{name} -->")
-        text = before + begin + table + end + after
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+        if begin not in text or end not in text:
+            raise ValueError(f"README.md needs the lines {begin.strip()} and {end.strip()}")
+        text = f"{text.partition(begin)[0]}{begin}{table}\n{end}{text.partition(end)[2]}"
     return text
 
 

@@ -96,7 +96,7 @@ def test_blocks_run(page, folder):
 
 def test_blocks_are_found():
     counts = {page: len(blocks(page)) for page in PAGES}
-    assert counts["README.md"] >= 4
+    assert counts["README.md"] >= 6
     assert counts["docs/quickstart.md"] >= 5
     assert commands("make demo\nregenv list  # the ids\n") == ["regenv list"]
 
