@@ -84,7 +84,10 @@ class CaseRunner:
             import regenv  # noqa: F401  (registers the environments)
 
             keywords = {**self.keywords, "split": self.track.split, "dataset": self.track.dataset}
-            self._env = gym.make(self.track.env_id, field_of_view=self.track.field_of_view, **keywords)
+            # The passive checker looks at every step and would count as the agent's time.
+            self._env = gym.make(
+                self.track.env_id, disable_env_checker=True, field_of_view=self.track.field_of_view, **keywords
+            )
             horizon = self._env.unwrapped.config.horizon
             if horizon > self.track.max_steps:
                 raise AgentError(
@@ -242,7 +245,7 @@ def run(
         track=track.name,
         track_digest=track.digest,
         cases=len(chosen),
-        agent=Path(agent).name if agent.endswith(".onnx") else agent,
+        agent=Path(agent).name if Path(agent).is_absolute() else agent,
         agent_digest=code_digest(agent),
         method=method,
         seeds=tuple(seeds),
