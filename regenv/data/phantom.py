@@ -20,7 +20,7 @@ from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import check_option
 
-VERSION = 6
+VERSION = 8
 """Part of every cache key: raised whenever the same seed gives other images."""
 
 SUBJECTS = {"train": 32, "validation": 8, "test": 40}
@@ -133,12 +133,14 @@ def make_subject(seed: int, modalities: tuple[str, str], field_of_view: str) -> 
         rng = case_generator("phantom-scan", seed, field_of_view, role, modality)
         image = _scan(anatomy, modality, field_of_view, rng)
         grid = image.grid
-        body = label_resample(anatomy.body.astype(np.uint8), anatomy.grid, grid).astype(bool)
+        # the body rides on the labels' highest bit: one look-up for both
+        both = label_resample(anatomy.organ | (anatomy.body.astype(np.uint8) << 7), anatomy.grid, grid)
+        body = both >= 128
         if modality == "cbct":
             body &= image.array > image.background
         arrays[f"{role}_image"] = image.array.astype(np.int16)
         arrays[f"{role}_mask"] = body
-        arrays[f"{role}_labels"] = label_resample(anatomy.organ, anatomy.grid, grid).astype(np.uint8)
+        arrays[f"{role}_labels"] = (both & 127).astype(np.uint8)
         arrays[f"{role}_grid"] = np.vstack([grid.direction, grid.origin, grid.spacing])
     return arrays
 
@@ -178,7 +180,7 @@ def _cone_beam_scan(anatomy, field_of_view: str, rng: np.random.Generator) -> Im
     axes = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
     extent = np.array([400.0, 330.0, scanner.height_mm * 1.1])
     centre = isocentre + axes @ np.array([0.0, 20.0, 0.0])
-    spacing = 2.4
+    spacing = 2.4 if scanner.radius_mm < 150 else 2.8
     grid = Grid.centred([int(n) for n in extent / spacing], (spacing,) * 3, centre, axes)
     turned, _ = resample(hu, grid)
     volume = add_table(Image(turned, grid, "ct", hu.background), rng, curved=False)

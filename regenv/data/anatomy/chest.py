@@ -24,8 +24,7 @@ def paint_lungs(canvas: Canvas, subject: Subject, fields: Fields) -> None:
     everything = canvas.everything
     muscle = np.maximum(np.abs(fields.dome + 2.0) - 1.6, fields.cavity)
     canvas.paint(everything, muscle, Tissue.MUSCLE, over=(Tissue.FAT,))
-    lung = np.maximum(np.maximum(fields.cavity + 0.4, 0.6 - fields.dome), 0)
-    lung = np.where(lung > 0, lung, np.maximum(fields.cavity + 0.4, 0.6 - fields.dome))
+    lung = np.maximum(fields.cavity + 0.4, 0.6 - fields.dome)
     middle = subject.spine_at(0.0)[0] * 0.5
     canvas.paint(everything, lung, Tissue.LUNG, Organ.LUNG_LEFT)
     right = np.maximum(lung, canvas.x - np.float32(middle))
@@ -35,16 +34,18 @@ def paint_lungs(canvas: Canvas, subject: Subject, fields: Fields) -> None:
 
 def _paint_middle(canvas: Canvas, subject: Subject, fields: Fields) -> None:
     """The mediastinum's fat between the lungs, and the tissue beside the spine."""
-    x, y, z = canvas.x, canvas.y, canvas.z
-    shift = np.float32(2.0) * fields.bumps
+    box = canvas.box((-48, -220, -150), (48, 60, 185))
+    x, y, _ = canvas.coordinates(box)
+    level = canvas.z[box[0], canvas.z.shape[1] // 2, canvas.z.shape[2] // 2]
+    shift = np.float32(2.0) * fields.bumps[box]
     front = subject.cavity.at(60.0)
     # a thin sheet before the heart, a broader wedge around the great vessels and in the upper aperture
     y_front = np.float32(front[1] - front[3])
-    wide = np.interp(z, [-80, 30, 60, 95, 125, 150, 175], [4, 4, 8, 11, 17, 26, 32]).astype(np.float32)
+    wide = np.interp(level, [-80, 30, 60, 95, 125, 150, 175], [4, 4, 8, 11, 17, 26, 32]).astype(np.float32)
     deep = np.clip((y - y_front - 16) / 30, 0.15, 1.0)
-    sheet = np.abs(x - 3 + shift) - wide * deep
+    sheet = np.abs(x - 3 + shift) - wide[:, None, None] * deep
     sheet = np.maximum(sheet, y - 10)
-    canvas.paint(canvas.everything, np.maximum(sheet, fields.cavity - 2), Tissue.FAT, Organ.NONE, over=LUNG_ONLY)
+    canvas.paint(box, np.maximum(sheet, fields.cavity[box] - 2), Tissue.FAT, Organ.NONE, over=LUNG_ONLY)
     points = np.array([v.centre for v in subject.vertebrae])
     widths = np.array([v.width / 2 + 3.0 for v in subject.vertebrae])
     bodies = np.column_stack([points, widths])

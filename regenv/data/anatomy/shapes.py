@@ -70,13 +70,12 @@ def capsule(u: Field, v: Field, w: Field, a: ArrayLike, b: ArrayLike, ra: float,
 
 def smooth_min(a: Field, b: Field, k: float) -> Field:
     """Union with a fillet of about ``k`` mm (polynomial smooth minimum)."""
-    h = np.maximum(np.float32(k) - np.abs(a - b), 0) / np.float32(k)
-    return np.minimum(a, b) - h * h * np.float32(k / 4)
+    return kernels.smooth_min(a, b, np.float32(k))
 
 
 def smooth_max(a: Field, b: Field, k: float) -> Field:
     """Intersection with edges rounded over about ``k`` mm."""
-    return -smooth_min(-a, -b, k)
+    return kernels.smooth_max(a, b, np.float32(k))
 
 
 class Loft:

@@ -95,7 +95,7 @@ class Subject:
         self.scale = (float(sx), float(sy), float(sz))
         self.fat = float(np.clip(rng.gamma(4.0, 3.0) + (3 if self.female else 0), 4, 30))
         self.muscle = float(np.clip(rng.normal(0.9 if self.female else 1.05, 0.15), 0.6, 1.4))
-        self.inflation = float(rng.uniform(-8, 14))
+        self.inflation = float(rng.uniform(-9, 11))
         self.bone = float(np.clip(rng.normal(1.0, 0.18), 0.6, 1.5))
         self.kyphosis = float(np.clip(rng.normal(1.0, 0.25), 0.4, 1.6))
         self.lordosis = float(np.clip(rng.normal(0.9, 0.25), 0.3, 1.4))

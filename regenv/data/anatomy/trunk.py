@@ -109,7 +109,7 @@ def _dome(canvas: Canvas, subject: Subject) -> FloatField:
     v = np.where(dy < 0, dy / np.float32(c[3]), dy / np.float32(c[4]))
     v2 = v * v
     r2 = u2 + v2 + np.float32(1e-6)
-    drop = (u2 * 68 + v2 * np.where(dy < 0, 46, 99)) / r2
+    drop = (u2 * 63 + v2 * np.where(dy < 0, 41, 97)) / r2
     top = -18.0 - subject.inflation
     right = np.exp(-(((dx + 66) / 44) ** 2))
     left = np.exp(-(((dx - 70) / 42) ** 2))

@@ -30,7 +30,7 @@ from regenv.core.lanes import run_lanes
 from regenv.data.modality import projection
 from regenv.data.modality.common import AIR_HU
 
-VERSION = 1
+VERSION = 2
 """Part of cache keys: raised whenever the same input gives another image."""
 
 # keV, share of the detected spectrum of a filtered 120 kV beam, attenuation of water per mm, of cortical bone relative
@@ -91,7 +91,7 @@ def draw_scanner(rng: np.random.Generator) -> ConeBeam:
         radius_mm=float(rng.uniform(165, 195) if wide else rng.uniform(108, 140)),
         height_mm=float(rng.uniform(160, 220)),
         voxel_mm=float(rng.uniform(2.2, 3.0)),
-        views=int(rng.integers(100, 150)),
+        views=int(rng.integers(90, 132)),
         short_scan=bool(rng.random() < 0.4),
         distance_mm=float(rng.choice([750.0, 1000.0])),
         pixel_mm=float(rng.uniform(2.7, 2.9) if wide else rng.uniform(2.2, 2.7)),
