@@ -18,6 +18,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 README = ROOT / "README.md"
 LEADERBOARD = ROOT / "benchmarks" / "LEADERBOARD.md"
+SPEED = ROOT / "benchmarks" / "speed" / "RESULTS.md"
 
 
 def write_pages() -> list[str]:
@@ -93,18 +94,43 @@ def _index() -> str:
 
 
 def readme() -> str:
-    """README.md with the tables between its markers made anew.
+    """README.md with what stands between its markers made anew; sections without a source yet are empty.
 
     Raises:
         ValueError: If a marker is missing.
     """
     text = README.read_text()
-    for name, table in {"environments": environment_table()}.items():
+    for name, block in {"environments": environment_table(), "leaderboard": _top_table(), "speed": _speed()}.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         if begin not in text or end not in text:
             raise ValueError(f"README.md needs the lines {begin.strip()} and {end.strip()}")
-        text = f"{text.partition(begin)[0]}{begin}{table}\n{end}{text.partition(end)[2]}"
+        text = f"{text.partition(begin)[0]}{begin}{block}\n{end}{text.partition(end)[2]}"
     return text
+
+
+def _top_table() -> str:
+    """The first track's first table of the leaderboard."""
+    if not LEADERBOARD.exists():
+        return ""
+    track, _, rest = LEADERBOARD.read_text().partition("\n## ")[2].partition("\n")
+    lines = rest.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    count = next((i for i, line in enumerate(lines[first:]) if not line.startswith("|")), len(lines))
+    table = "\n".join(lines[first : first + count])
+    return (
+        f"## Leaderboard: {track}\n\n{table}\n\n"
+        "Made by `make leaderboard` from verified rows, each with its command; other tracks, percentiles and what the rows "
+        "are: [benchmarks/LEADERBOARD.md](benchmarks/LEADERBOARD.md)."
+    )
+
+
+def _speed() -> str:
+    """The tables of the last run of the speed benchmark, with their headings."""
+    if not SPEED.exists():
+        return ""
+    kept = [line for line in SPEED.read_text().splitlines() if line.startswith(("|", "### "))]
+    tables = "\n".join(f"\n{line}\n" if line.startswith("### ") else line for line in kept)
+    return f"## Speed\n\nOne run of `python -m benchmarks.speed`; [machine and method]({SPEED.relative_to(ROOT)}).\n{tables}"
 
 
 if __name__ == "__main__":
