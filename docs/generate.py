@@ -119,8 +119,8 @@ def _top_table() -> str:
     table = "\n".join(lines[first : first + count])
     return (
         f"## Leaderboard: {track}\n\n{table}\n\n"
-        "Made by `make leaderboard` from verified rows, each with its command; other tracks, percentiles and what the rows "
-        "are: [benchmarks/LEADERBOARD.md](benchmarks/LEADERBOARD.md)."
+        "Made by `make leaderboard` from verified rows, each with its command; other tracks, percentiles and what the "
+        "rows are: [benchmarks/LEADERBOARD.md](benchmarks/LEADERBOARD.md)."
     )
 
 
@@ -130,7 +130,8 @@ def _speed() -> str:
         return ""
     kept = [line for line in SPEED.read_text().splitlines() if line.startswith(("|", "### "))]
     tables = "\n".join(f"\n{line}\n" if line.startswith("### ") else line for line in kept)
-    return f"## Speed\n\nOne run of `python -m benchmarks.speed`; [machine and method]({SPEED.relative_to(ROOT)}).\n{tables}"
+    source = SPEED.relative_to(ROOT)
+    return f"## Speed\n\nOne run of `python -m benchmarks.speed`; machine and method: [{source}]({source}).\n{tables}"
 
 
 if __name__ == "__main__":
