@@ -77,7 +77,7 @@ class PhantomDataset:
         cases = range(CASES[split])
         self.ids = tuple(f"phantom-{field_of_view}-{split}-{i:04d}" for i in cases)
         self.subjects = tuple(f"phantom-{split}-{i % n:02d}" for i in cases)
-        self._held: MemoryCache[ImagePair] = MemoryCache()
+        self._held: MemoryCache[ImagePair] = MemoryCache(256 * 2**20)
 
     def load(self, index: int) -> ImagePair:
         """Case ``index``: subject ``index % n``, in a frame and with crops that ``split`` and ``index`` decide."""

@@ -30,7 +30,7 @@ from regenv.core.lanes import run_lanes
 from regenv.data.modality import projection
 from regenv.data.modality.common import AIR_HU
 
-VERSION = 2
+VERSION = 3
 """Part of cache keys: raised whenever the same input gives another image."""
 
 # keV, share of the detected spectrum of a filtered 120 kV beam, attenuation of water per mm, of cortical bone relative

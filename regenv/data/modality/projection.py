@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out):
     """Line integrals of two materials by Joseph's method, for views ``start`` to ``stop``.
 
@@ -88,7 +88,7 @@ def project(start, stop, volume, origin, spacing, angles, distance, us, vs, out)
                 out[a, iu, iv, 1] = sums[1, iv] * length
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def backproject(start, stop, filtered, angles, distance, u0, du, v0, dv, xs, ys, zs, radius, out):
     """Sums filtered projections into voxels with Feldkamp's weight ``1 / U**2``, for rows ``start`` to ``stop``.
 
