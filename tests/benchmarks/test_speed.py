@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.speed.__main__ import compare, comparison_table, environment_table, lanes_table
 from benchmarks.speed.environment import StepTimes
-from benchmarks.speed.lanes import thread_scaling
+from benchmarks.speed.lanes import ThreadTiming, thread_scaling
 from benchmarks.speed.peers import OURS, PEERS
 from benchmarks.speed.timing import Timing, interleaved
 
@@ -37,8 +37,8 @@ def test_tables_name_peers_that_are_missing(monkeypatch):
 
 
 def test_tables_show_ratios_and_rates():
-    page = lanes_table({1: Timing(0.002, 0.003), 2: Timing(0.001, 0.002)})
-    assert "| 2 | 1.00 ms | 2.00 ms | 2.00 |" in page
+    one, two = ThreadTiming(Timing(0.002, 0.003), 0.0018), ThreadTiming(Timing(0.001, 0.002), 0.0009)
+    assert "| 2 | 1.00 ms | 2.00 ms | 2.00 | 0.90 ms | 2.00 |" in lanes_table({1: one, 2: two})
     page = environment_table(StepTimes(single=1e-4, python=5e-5, lanes=4e-5))
     assert "| `gym.make` | 100 µs | 10,000 |" in page
 
@@ -52,4 +52,6 @@ def test_turns_are_timed_by_the_clock_given():
 
 
 def test_lanes_are_measured_with_one_and_two_threads():
-    assert set(thread_scaling(0.1)) == {1, 2}
+    timings = thread_scaling(0.1)
+    assert set(timings) == {1, 2}
+    assert timings[2].busiest < 0.9 * timings[1].busiest
