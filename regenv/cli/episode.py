@@ -88,9 +88,22 @@ def save_pictures(frames: Sequence[NDArray[np.uint8]], path: Path, fps: float) -
     if path.suffix.lower() == ".png":
         image.fromarray(frames[-1]).save(path)
         return
-    # One palette for all, so that greys do not flicker from picture to picture.
-    sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
-    palette = image.fromarray(sample).quantize(96)
+    # One palette for all, so that nothing flickers from picture to picture.
+    palette = _palette(np.stack([frames[0], frames[len(frames) // 2], frames[-1]]), image)
     pictures = [image.fromarray(frame).quantize(palette=palette, dither=0) for frame in frames]
     duration = [round(1000 / fps)] * (len(pictures) - 1) + [round(1000 * FINAL_SECONDS)]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=duration, loop=0, optimize=False)
+
+
+def _palette(sample: NDArray[np.uint8], image: Any) -> Any:
+    """256 colours: greys for the images, most of the overlay's colours, and the rarest ones, which are text."""
+    pixels = sample.reshape(-1, 3)
+    coloured = pixels[np.ptp(pixels, axis=1) > 6]
+    colours = np.linspace(0, 255, 64).round().repeat(3).astype(int).tolist()
+    if len(coloured):
+        strip = image.fromarray(coloured[None])
+        for count, method in ((180, image.Quantize.MEDIANCUT), (12, image.Quantize.MAXCOVERAGE)):
+            colours += (strip.quantize(count, method=method).getpalette() or [])[: 3 * count]
+    palette = image.new("P", (1, 1))
+    palette.putpalette(colours)
+    return palette
