@@ -56,6 +56,11 @@ def digest(generator: str, version: int, /, **parameters: object) -> str:
     return f"{generator}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
+def is_cached(key: str) -> bool:
+    """Whether :func:`cached` would find something under ``key`` without making it."""
+    return _path(key).is_file()
+
+
 def cached(key: str, build: Callable[[], Arrays], *, what: str | None = None) -> dict[str, NDArray[Any]]:
     """The arrays under ``key``: read from disk, or built, kept and returned.
 
@@ -71,8 +76,8 @@ def cached(key: str, build: Callable[[], Arrays], *, what: str | None = None) ->
         CacheError: If the disk is full while writing. A folder that cannot be written at all is only warned about
             once, and the arrays are returned unkept.
     """
-    folder = cache_dir() / key.rsplit("-", 1)[0]
-    path = folder / f"{key}.npz"
+    path = _path(key)
+    folder = path.parent
     found = _read(path)
     if found is not None:
         return found
@@ -184,6 +189,10 @@ def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
             print(f"regenv: {description}: {done[0]} of {total} done", file=sys.stderr, flush=True)
     finally:
         _inside_progress.pop()
+
+
+def _path(key: str) -> Path:
+    return cache_dir() / key.rsplit("-", 1)[0] / f"{key}.npz"
 
 
 def _plain(value: object) -> object:

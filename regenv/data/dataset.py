@@ -39,6 +39,15 @@ class Dataset(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepared(Protocol):
+    """A data set that can make its pairs ahead of use; environments call this when they are made."""
+
+    def prepare(self) -> None:
+        """Makes what is missing, with progress on stderr."""
+        ...
+
+
 def make_dataset(
     name: str,
     *,

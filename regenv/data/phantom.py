@@ -7,6 +7,7 @@ subjects. A case shows one subject in a physical frame and crops of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.data.cache import MemoryCache, cached, digest
+from regenv.core.lanes import get_num_threads
+from regenv.data.cache import MemoryCache, cached, digest, is_cached, progress
 from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import check_option
@@ -23,8 +25,8 @@ from regenv.errors import check_option
 VERSION = 8
 """Part of every cache key: raised whenever the same seed gives other images."""
 
-SUBJECTS = {"train": 32, "validation": 8, "test": 40}
-CASES = {"train": 256, "validation": 64, "test": 200}
+SUBJECTS = {"train": 24, "validation": 8, "test": 40}
+CASES = {"train": 48, "validation": 16, "test": 200}
 _FIRST_SEED = {"train": 0, "validation": 10_000, "test": 20_000}
 _MODALITIES = ("ct", "cbct")
 _ANATOMY_MM = {"torso": 2.4, "spine": 2.0, "heart": 2.0, "head_and_neck": 2.0}
@@ -89,25 +91,42 @@ class PhantomDataset:
         moved = with_random_frame(whole, rng)
         return replace(moved, id=self.ids[index], subject=self.subjects[index])
 
+    def prepare(self) -> None:
+        """Makes the subjects that the cache has not got yet, with a progress bar, so that no reset has to.
+
+        The test split has many subjects of which a run may want a few: they are made when they are asked for.
+        """
+        missing = [n for n in range(SUBJECTS[self.split]) if not is_cached(self._key(n))]
+        if self.split == "test" or not missing:
+            return
+        what = f"making {len(missing)} {self.field_of_view} phantoms ({self.split}), once"
+        with progress(what, len(missing)) as advance, ThreadPoolExecutor(get_num_threads()) as pool:
+            for _ in pool.map(self._kept, missing):
+                advance()
+
     def _subject(self, number: int) -> ImagePair:
         """Both scans of one subject in its own space, from the cache or made."""
-        seed = _FIRST_SEED[self.split] + number
+        return _unpack(self._kept(number), self.modalities)
+
+    def _kept(self, number: int) -> dict[str, NDArray[Any]]:
+        """A subject's arrays, from the cache or made."""
+        return cached(
+            self._key(number),
+            lambda: make_subject(_FIRST_SEED[self.split] + number, self.modalities, self.field_of_view),
+            what=f"phantom {self.field_of_view} {self.split} {number}",
+        )
+
+    def _key(self, number: int) -> str:
         from regenv.data.modality import cbct
 
-        key = digest(
+        return digest(
             "phantom",
             VERSION,
             physics=cbct.VERSION,
-            seed=seed,
+            seed=_FIRST_SEED[self.split] + number,
             modalities=self.modalities,
             field_of_view=self.field_of_view,
         )
-        kept = cached(
-            key,
-            lambda: make_subject(seed, self.modalities, self.field_of_view),
-            what=f"phantom {self.field_of_view} {self.split} {number}",
-        )
-        return _unpack(kept, self.modalities)
 
 
 def make_subject(seed: int, modalities: tuple[str, str], field_of_view: str) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.models import get_model
 from regenv.core.similarity import get_similarity
-from regenv.data.dataset import Dataset, make_dataset
+from regenv.data.dataset import Dataset, Prepared, make_dataset
 from regenv.envs.actions import make_actions
 from regenv.envs.canvas import ALL
 from regenv.envs.canvas_torch import make_canvas
@@ -34,7 +34,7 @@ def _dataset(config: Config) -> Dataset:
     if not isinstance(config.dataset, str):
         return config.dataset
     task = config.task
-    return make_dataset(
+    dataset = make_dataset(
         config.dataset,
         split=config.split,
         modalities=task.modalities,
@@ -42,6 +42,9 @@ def _dataset(config: Config) -> Dataset:
         model=task.model,
         ndim=task.ndim,
     )
+    if isinstance(dataset, Prepared):
+        dataset.prepare()
+    return dataset
 
 
 class Engine:
