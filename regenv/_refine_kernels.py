@@ -52,22 +52,28 @@ def normal_matrices(fixed, gradient, mask, spacing, bins, out):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def conditional_sums(fixed, moved, mask, valid, bins, counts, sums):
-    """Per intensity bin of ``fixed``, over mask and valid: the count and the sum of ``moved``."""
+def conditional_sums(fixed, moved, mask, valid, bins, counts, sums, squares):
+    """Per intensity bin of ``fixed``, over mask and valid: the count, and the sums of ``moved`` and of its square."""
     f, m, k, v = fixed.ravel(), moved.ravel(), mask.ravel(), valid.ravel()
     for i in range(f.size):
         if k[i] != 0 and v[i] != 0:
             b = min(int(f[i] * bins), bins - 1)
             counts[b] += 1
             sums[b] += m[i]
+            squares[b] += m[i] * m[i]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope, limit, out):
-    """Sum of J r over mask and valid, r the residual of ``moved`` against the mapped ``fixed``, cut at ``limit``."""
+def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope, scale, out):
+    """Sum of J r over mask and valid, r the residual of ``moved`` against the mapped ``fixed``.
+
+    Residuals well above ``scale`` count for nothing (Geman and McClure): a table, gas that moved, the edge of a
+    field of view.
+    """
     d, h, w = fixed.shape
     degree = np.pi / 180
     middle = np.float32((w - 1) / 2)
+    inverse = np.float32(1.0 / (scale * scale))
     for z in range(d):
         pz = (z - middle) * spacing
         for y in range(h):
@@ -79,7 +85,8 @@ def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope,
                 f = fixed[z, y, x] * bins
                 k = min(int(f), bins - 1)
                 r = moved[z, y, x] - value[k] - slope[k] * (f - np.float32(k) - np.float32(0.5)) / bins
-                r = slope[k] * min(max(r, -limit), limit)
+                trust = np.float32(1.0) / (np.float32(1.0) + r * r * inverse)
+                r *= slope[k] * trust * trust
                 px = (np.float32(x) - middle) * spacing
                 a += r * gradient[z, y, x, 0]
                 b += r * gradient[z, y, x, 1]
@@ -92,3 +99,18 @@ def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope,
             out[3] += (py * c - pz * b) * degree
             out[4] += (pz * a - g) * degree
             out[5] += (e - py * a) * degree
+
+
+@numba.njit(cache=True, nogil=True)
+def drop_padding(image, mask, background):
+    """Sets ``mask`` to 0 where ``image`` or a face neighbour is exactly the ``background``: outside a field of view."""
+    d, h, w = image.shape
+    for z in range(d):
+        for y in range(h):
+            for x in range(w):
+                for k in range(7):
+                    a = min(max(z + (k == 1) - (k == 2), 0), d - 1)
+                    b = min(max(y + (k == 3) - (k == 4), 0), h - 1)
+                    c = min(max(x + (k == 5) - (k == 6), 0), w - 1)
+                    if image[a, b, c] == background:
+                        mask[z, y, x] = 0

@@ -28,6 +28,13 @@ from regenv.errors import check_option
 SHARED_SCALE = ("ct", "cbct")
 """Modalities in Hounsfield units."""
 
+TRUNCATED = ("cbct",)
+"""Modalities whose field of view is smaller than their grid and is padded with background."""
+
+OUTLIER = 6.0
+"""On a shared scale, residuals beyond this many standard deviations lose their say: a table, gas that moved, the edge
+of a field of view. Where the scales differ they are needed to find the curve that relates them."""
+
 SIMILARITIES = ("auto", "ncc", "nmi", "mi")
 BINS = 32
 FARTHEST_MM = 15.0
@@ -49,7 +56,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(32, 6.0, 6), Level(64, 3.0, 8))
+LEVELS = (Level(32, 6.0, 14), Level(64, 3.0, 8))
 
 
 def refine(
@@ -143,12 +150,16 @@ class _View:
         self.state = metric.prepare(self.fixed, self.mask, True)
 
     def _sample(self, image: Image, pose: FloatArray, out: NDArray, valid: NDArray, scale: tuple[float, float]) -> None:
+        from regenv._refine_kernels import drop_padding
+
         addresses, shapes = array_addresses([image.array])
         background = np.array([image.background], np.float32)
         render(
             addresses, shapes, index_matrices(image.grid, pose[None], self.grid), self.planes, background, out, valid,
             threads=1,
         )  # fmt: skip
+        if image.modality in TRUNCATED:
+            drop_padding(out[0], valid[0], np.float32(image.background))
         out *= np.float32(scale[1])
         out += np.float32(scale[0])
         np.clip(out, 0.0, 1.0, out=out)
@@ -182,8 +193,8 @@ class _View:
         """Motion (mm, degrees) that explains the moved image best, at most 3 in each."""
         from regenv._refine_kernels import conditional_sums, right_side
 
-        counts, sums = np.zeros(BINS), np.zeros(BINS)
-        conditional_sums(self.fixed, self.moved, self.mask, self.valid, BINS, counts, sums)
+        counts, sums, squares = np.zeros(BINS), np.zeros(BINS), np.zeros(BINS)
+        conditional_sums(self.fixed, self.moved, self.mask, self.valid, BINS, counts, sums, squares)
         centre = (np.arange(BINS) + 0.5) / BINS
         filled = counts > 0
         if filled.sum() < 2:
@@ -196,10 +207,12 @@ class _View:
         else:
             slopes = np.gradient(value, centre)
         normal = np.einsum("b,bij->ij", slopes**2, self.normal)
+        variance = (squares - sums**2 / np.maximum(counts, 1)).sum() / counts.sum()
+        scale = OUTLIER * np.sqrt(max(variance, 1e-4)) if self.linear else 100.0
         right = np.zeros(6)
         right_side(
             self.fixed[0], self.gradient, self.moved[0], self.mask[0], self.valid[0], self.level.spacing_mm, BINS,
-            value.astype(np.float32), slopes.astype(np.float32), np.float32(0.5), right,
+            value.astype(np.float32), slopes.astype(np.float32), np.float32(scale), right,
         )  # fmt: skip
         damped = normal + np.diag(1e-3 * np.diag(normal) + 1e-9)
         return np.clip(-np.linalg.solve(damped, right), -3.0, 3.0)

@@ -12,11 +12,17 @@ import os
 import warnings
 from pathlib import Path
 
+import onnx
+import onnx.compose
 import torch
+from onnx import helper
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from agents.greedy_supervised.config import Config
-from agents.greedy_supervised.network import Matcher, Policy
+from agents.greedy_supervised.network import Matcher, Policy, Queries
+
+OPSET = 17
 
 
 def load_policy(weights: Path, config: Config) -> Policy:
@@ -48,27 +54,52 @@ def metadata(config: Config) -> dict[str, str]:
     }
 
 
-def export(weights: Path, out: Path, config: Config) -> None:
-    """Writes ``out`` atomically; the file is checked before it takes its place."""
-    import onnx
+class _Part(nn.Module):
+    """One method of the policy as a module of its own, which is what the exporter takes."""
 
-    policy = load_policy(weights, config)
-    size = config.network.size
-    example = torch.randint(0, 255, (2, 2, size, size, size), dtype=torch.uint8)
+    def __init__(self, policy: Policy, method: str) -> None:
+        super().__init__()
+        self.policy, self.method = policy, method
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Tensors in, tensors out."""
+        if self.method == "ask":
+            return tuple(self.policy.ask(tensors[0]))
+        return self.policy.answer(Queries(*tensors[1:]), tensors[0])
+
+
+def _graph(part: _Part, inputs: dict[str, Tensor], outputs: list[str]) -> onnx.GraphProto:
     buffer = io.BytesIO()
+    names = [*inputs, *outputs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
         torch.onnx.export(
-            policy,
-            (example,),
+            part,
+            tuple(inputs.values()),
             buffer,
-            input_names=["observation"],
-            output_names=["values", "confidence"],
-            dynamic_axes={"observation": {0: "batch"}, "values": {0: "batch"}, "confidence": {0: "batch"}},
-            opset_version=17,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes={name: {0: "batch"} for name in names},
+            opset_version=OPSET,
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
+    return onnx.compose.add_prefix(model, f"{part.method}/").graph
+
+
+def export(weights: Path, out: Path, config: Config) -> None:
+    """Writes ``out`` atomically; the file is checked before it takes its place.
+
+    What is asked of the fixed view is kept as recurrent state, so that it is encoded once an episode.
+    """
+    policy = load_policy(weights, config)
+    size = config.network.size
+    view = torch.randint(0, 255, (2, 1, size, size, size), dtype=torch.uint8)
+    queries = policy.ask(view)
+    ask = _graph(_Part(policy, "ask"), {"fixed": view}, list(Queries._fields))
+    inputs = {"moved": view, **queries._asdict()}
+    answer = _graph(_Part(policy, "answer"), inputs, ["values", "confidence"])
+    model = compose(ask, answer, {name: tuple(q.shape[1:]) for name, q in queries._asdict().items()}, size)
     for key, value in metadata(config).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
@@ -76,6 +107,54 @@ def export(weights: Path, out: Path, config: Config) -> None:
     temporary = out.with_suffix(".tmp")
     temporary.write_bytes(model.SerializeToString())
     os.replace(temporary, out)
+
+
+def compose(
+    ask: onnx.GraphProto, answer: onnx.GraphProto, state: dict[str, tuple[int, ...]], size: int
+) -> onnx.ModelProto:
+    """One graph: ``ask`` runs only where the state is empty (``known`` is 0), ``answer`` always; they share weights."""
+    float32, uint8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
+    node, info = helper.make_node, helper.make_tensor_value_info
+    shared = {w.raw_data: w.name for w in answer.initializer if len(w.raw_data) > 64}
+    same = {w.name: shared[w.raw_data] for w in ask.initializer if w.raw_data in shared}
+    for one in ask.node:
+        one.input[:] = [same.get(name, name) for name in one.input]
+    kept = helper.make_graph([node("Identity", [name], [f"kept/{name}"]) for name in state], "kept", [], [
+        info(f"kept/{name}", float32, ["batch", *shape]) for name, shape in state.items()
+    ])  # fmt: skip
+    asked = helper.make_graph(list(ask.node), "ask", [], list(ask.output))
+    nodes = [
+        node("Split", ["observation", "ones"], ["ask/fixed", "answer/moved"], axis=1),
+        node("ReduceMin", ["known"], ["least"], keepdims=0),
+        node("Greater", ["least", "half"], ["is_known"]),
+        node("If", ["is_known"], [f"answer/{name}" for name in state], then_branch=kept, else_branch=asked),
+        *answer.node,
+        node("Identity", ["answer/values"], ["values"]),
+        node("Identity", ["answer/confidence"], ["confidence"]),
+        *[node("Identity", [f"answer/{name}"], [f"next_{name}"]) for name in state],
+        node("Mul", ["known", "zero"], ["nothing"]),
+        node("Add", ["nothing", "one"], ["next_known"]),
+    ]
+    constants = [
+        helper.make_tensor("ones", onnx.TensorProto.INT64, [2], [1, 1]),
+        *[helper.make_tensor(name, float32, [], [v]) for name, v in (("half", 0.5), ("zero", 0.0), ("one", 1.0))],
+    ]
+    states = {"known": (1,), **state}
+    graph = helper.make_graph(
+        nodes,
+        "greedy_supervised",
+        [
+            info("observation", uint8, ["batch", 2, size, size, size]),
+            *[info(name, float32, ["batch", *shape]) for name, shape in states.items()],
+        ],
+        [
+            info("values", float32, ["batch", *[d.dim_value for d in answer.output[0].type.tensor_type.shape.dim[1:]]]),
+            info("confidence", float32, ["batch"]),
+            *[info(f"next_{name}", float32, ["batch", *shape]) for name, shape in states.items()],
+        ],
+        [*answer.initializer, *[w for w in ask.initializer if w.name not in same], *constants],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def losses(model: Matcher, batch: Batch, generator: torch.Generator) -> dict[str
     target = (1 - (where - batch.fine_match.unsqueeze(2)).abs() / 2).clamp(min=0).prod(3) * inside
     log_local = F.log_softmax(fine_logits, dim=2)
     fine_ce = -(target * log_local).sum(2).mean()
-    sure = torch.gather(sure2[:, 0], 1, batch.fine_index)
+    sure = torch.sigmoid(torch.gather(sure2[:, 0], 1, batch.fine_index))
     q, weight = model.soft_argmax(log_local.exp(), where, sure)
     error = (q - batch.fine_match).pow(2).sum(2)
 

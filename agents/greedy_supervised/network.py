@@ -227,6 +227,20 @@ def pairwise(p: Tensor) -> Tensor:
     return (F.relu(d) + 1e-6).sqrt()
 
 
+class Queries(NamedTuple):
+    """Places of the fixed view: where (voxels about the centre), descriptor, and how sure they are to be found.
+
+    They depend on the fixed view alone, so an episode needs them once.
+    """
+
+    coarse_place: Tensor
+    coarse: Tensor
+    coarse_sure: Tensor
+    fine_place: Tensor
+    fine: Tensor
+    fine_sure: Tensor
+
+
 class Matcher(nn.Module):
     """Encoder and matching; see the module's docstring."""
 
@@ -260,12 +274,24 @@ class Matcher(nn.Module):
         logits = torch.matmul(candidates, query.unsqueeze(3)).squeeze(3) * self.fine_sharpness.exp()
         return logits.masked_fill(~inside, -1e4)
 
-    def match_coarse(self, fixed: Tensor, sure: Tensor, moved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Most confident places, where they were found (voxels about the centre) and weights."""
+    def ask(self, fixed: Tensor) -> Queries:
+        """The places of the fixed view ``(B, 1, S, S, S)`` that are most likely to be found again."""
+        coarse, sure4, fine, sure2 = self.encoder(fixed)
+        sure4, index4 = torch.topk(sure4, self.config.coarse_queries, dim=1)
+        sure2, index2 = torch.topk(sure2, self.config.fine_queries, dim=1)
+        return Queries(
+            self.coarse_cells[index4],
+            gather_rows(coarse, index4),
+            torch.sigmoid(sure4),
+            self.fine_cells[index2],
+            gather_rows(fine, index2),
+            torch.sigmoid(sure2),
+        )
+
+    def match_coarse(self, queries: Queries, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the coarse queries were found in the moved view (voxels about the centre), and weights."""
         cells = self.config.size // 4
-        top, index = torch.topk(sure, self.config.coarse_queries, dim=1)
-        p = self.coarse_cells[index]
-        share = torch.softmax(self.coarse_logits(gather_rows(fixed, index), moved), dim=2)
+        share = torch.softmax(self.coarse_logits(queries.coarse, moved), dim=2)
         # soft argmax among the 27 cells about the peak; their mass is the confidence
         peak = share.argmax(2)
         centre = torch.stack([peak % cells, peak // cells % cells, peak // (cells * cells)], dim=2)
@@ -276,38 +302,36 @@ class Matcher(nn.Module):
         mass = near.sum(2)
         where = (around.to(share.dtype) - (cells - 1) / 2) * 4
         q = (near.unsqueeze(3) * where).sum(2) / (mass.unsqueeze(2) + 1e-9)
-        return p, q, mass * torch.sigmoid(top)
+        return q, mass * queries.coarse_sure
 
-    def match_fine(
-        self, fixed: Tensor, p: Tensor, sure: Tensor, moved: Tensor, motion: Motion
-    ) -> tuple[Tensor, Tensor]:
-        """Where the queries were found around where the motion puts them, and weights."""
-        index, inside = self.fine_window(motion(p))
-        share = torch.softmax(self.fine_logits(fixed, moved, index, inside), dim=2)
-        q, weight = self.soft_argmax(share, self.fine_cells[index], sure)
+    def match_fine(self, queries: Queries, moved: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
+        """Where the fine queries were found around where the motion puts them, and weights."""
+        index, inside = self.fine_window(motion(queries.fine_place))
+        share = torch.softmax(self.fine_logits(queries.fine, moved, index, inside), dim=2)
+        q, weight = self.soft_argmax(share, self.fine_cells[index], queries.fine_sure)
         return q, weight * inside.any(2).to(share.dtype)
 
     @staticmethod
     def soft_argmax(share: Tensor, cells: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean position ``(B, K, 3)`` under ``share (B, K, W)``, and its weight: confident and concentrated."""
+        """Mean position ``(B, K, 3)`` under ``share (B, K, W)``, and its weight: sure and concentrated."""
         q = (share.unsqueeze(3) * cells).sum(2)
         variance = (share * (cells - q.unsqueeze(2)).pow(2).sum(3)).sum(2)
-        return q, torch.sigmoid(sure) / (variance + 0.5) ** 2
+        return q, sure / (variance + 0.5) ** 2
+
+    def answer(self, queries: Queries, moved: Tensor) -> tuple[Motion, Tensor]:
+        """Motion (voxels, about the centre) and share of agreeing matches, for the moved view ``(B, 1, S, S, S)``."""
+        coarse, _, fine, _ = self.encoder(moved)
+        p = queries.coarse_place
+        q, weight = self.match_coarse(queries, coarse)
+        motion, _ = robust_fit(p, q, weight * consensus(p, q, weight, 5.0), (8.0, 6.0, 4.0, 3.0))
+        for scales in ((4.0, 2.0), (2.0, 1.0, 1.0)):
+            q, weight = self.match_fine(queries, fine, motion)
+            motion, robust = robust_fit(queries.fine_place, q, weight, scales)
+        return motion, robust.sum(1) / (weight.sum(1) + 1e-9)
 
     def forward(self, observation: Tensor) -> tuple[Motion, Tensor]:
-        """Views ``(B, 2, S, S, S)`` in [0, 1] -> motion (voxels, about the centre), share of matches that agree."""
-        coarse, sure4, fine, sure2 = self.encoder(observation.flatten(0, 1).unsqueeze(1))
-        c, sure4 = coarse.unflatten(0, (-1, 2)), sure4.unflatten(0, (-1, 2))
-        f, sure2 = fine.unflatten(0, (-1, 2)), sure2.unflatten(0, (-1, 2))
-        p, q, weight = self.match_coarse(c[:, 0], sure4[:, 0], c[:, 1])
-        motion, _ = robust_fit(p, q, weight * consensus(p, q, weight, 5.0), (8.0, 6.0, 4.0, 3.0))
-        top, index = torch.topk(sure2[:, 0], self.config.fine_queries, dim=1)
-        p = self.fine_cells[index]
-        query = gather_rows(f[:, 0], index)
-        for scales in ((4.0, 2.0), (2.0, 1.0, 1.0)):
-            q, weight = self.match_fine(query, p, top, f[:, 1], motion)
-            motion, robust = robust_fit(p, q, weight, scales)
-        return motion, robust.sum(1) / (weight.sum(1) + 1e-9)
+        """Views ``(B, 2, S, S, S)`` in [0, 1], fixed and moved -> as :meth:`answer`."""
+        return self.answer(self.ask(observation[:, :1]), observation[:, 1:])
 
 
 def cross(a: Tensor, b: Tensor) -> Tensor:
@@ -357,12 +381,20 @@ class Policy(nn.Module):
         moves = [0.0] + [sign * size for size in steps for sign in (1.0, -1.0)]
         self.register_buffer("moves", torch.tensor(moves), persistent=False)
 
-    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, 2, S, S, S)`` uint8 -> values ``(B, 6, 2 n + 1)`` and confidence ``(B,)``."""
-        motion, confidence = self.matcher(observation.to(torch.float32) / 255)
+    def ask(self, fixed: Tensor) -> Queries:
+        """Of the fixed view ``(B, 1, S, S, S)`` uint8, once an episode."""
+        return self.matcher.ask(fixed.to(torch.float32) / 255)
+
+    def answer(self, queries: Queries, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the moved view ``(B, 1, S, S, S)`` uint8: values ``(B, 6, 2 n + 1)`` and confidence ``(B,)``."""
+        motion, confidence = self.matcher.answer(queries, moved.to(torch.float32) / 255)
         left = log_motion(motion, self.spacing_mm)
         values = left.abs().unsqueeze(2) - (left.unsqueeze(2) - self.moves).abs()
         turn = left[:, 3:].pow(2).sum(1) * (math.pi / 180 * self.LEVER_MM) ** 2
         done = (left[:, :3].pow(2).sum(1) + turn < self.stop_mm**2).to(values.dtype)
         bonus = (self.moves == 0).to(values.dtype) * 10.0
         return values + done[:, None, None] * bonus, confidence
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, 2, S, S, S)`` uint8 -> as :meth:`answer`."""
+        return self.answer(self.ask(observation[:, :1]), observation[:, 1:])

@@ -48,8 +48,7 @@ def _band_noise(rng: np.random.Generator, wavelength: float, width: float = 0.35
     gain = np.exp(-0.5 * ((r - centre) / (width * centre)) ** 2)
     noise = scipy.fft.rfftn(rng.standard_normal((n, n, n), dtype=np.float32))
     volume = scipy.fft.irfftn(noise * gain, s=(n, n, n)).astype(np.float32)
-    scaled: FloatVolume = volume / np.float32(max(float(volume.std()), 1e-6))
-    return scaled
+    return (volume / max(float(volume.std()), 1e-6)).astype(np.float32)
 
 
 def _ellipsoid_radius(
