@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -17,10 +18,17 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from regenv.adapters.sb3 import RegistrationVecEnv, make_vec_env
+from regenv.adapters import sb3
+from regenv.adapters.sb3 import RegistrationVecEnv
+from tests.envs.blobs import Blobs
 
 ID = "CTCBCT-Rigid-v0"
 STOP = 24
+BLOBS = Blobs("train")
+
+
+def make_vec_env(*args: Any, **keywords: Any) -> RegistrationVecEnv:
+    return sb3.make_vec_env(*args, dataset=BLOBS, **keywords)
 
 
 def _assert_same_observations(ours: object, theirs: object) -> None:
@@ -42,13 +50,16 @@ def _assert_same_infos(ours: list[dict], theirs: list[dict]) -> None:
                 _assert_same_observations(a[key], b[key])
             else:
                 assert type(a[key]) is type(b[key]), key
-                assert np.array_equal(a[key], b[key]), key
+                if isinstance(a[key], float):  # the mean over the lanes' padded points may differ in the last bit
+                    assert a[key] == pytest.approx(b[key], abs=1e-9), key
+                else:
+                    assert np.array_equal(a[key], b[key]), key
 
 
 @pytest.mark.parametrize("keywords", [{}, {"parameters": True}], ids=["image", "dict"])
 def test_it_is_step_for_step_a_dummy_vec_env_of_monitored_single_environments(keywords: dict) -> None:
     ours = make_vec_env(ID, 3, seed=5, horizon=4, **keywords)
-    theirs = DummyVecEnv([lambda: Monitor(gym.make(ID, horizon=4, **keywords)) for _ in range(3)])
+    theirs = DummyVecEnv([lambda: Monitor(gym.make(ID, dataset=BLOBS, horizon=4, **keywords)) for _ in range(3)])
     theirs.seed(5)
     _assert_same_observations(ours.reset(), theirs.reset())
     _assert_same_infos(ours.reset_infos, theirs.reset_infos)
@@ -104,7 +115,7 @@ def test_seeds_and_options_hold_for_one_reset() -> None:
 
 def test_methods_and_attributes_are_those_of_a_single_environment() -> None:
     venv = make_vec_env(ID, 3, seed=1, render_mode="rgb_array")
-    single = gym.make(ID)
+    single = gym.make(ID, dataset=BLOBS)
     venv.reset()
     single.reset(seed=2)
     np.testing.assert_array_equal(venv.env_method("truth", indices=1)[0], single.unwrapped.truth())
@@ -136,7 +147,7 @@ def test_wrong_uses_are_refused() -> None:
     with pytest.raises(ValueError, match="autoreset_mode"):
         make_vec_env(ID, 2, autoreset_mode="NextStep")
     with pytest.raises(ValueError, match="SameStep"):
-        RegistrationVecEnv(gym.make_vec(ID, num_envs=2).unwrapped)
+        RegistrationVecEnv(gym.make_vec(ID, num_envs=2, dataset=BLOBS).unwrapped)
     venv = make_vec_env(ID, 1, seed=0)
     venv.reset()
     with pytest.raises(RuntimeError, match="step_async"):
@@ -174,11 +185,13 @@ FORK = f"""
 import gymnasium as gym, numpy as np, regenv
 from stable_baselines3.common.vec_env import SubprocVecEnv
 from regenv.adapters.sb3 import make_vec_env
+from tests.envs.blobs import Blobs
 
-parent = make_vec_env({ID!r}, 8, seed=0, threads=2)   # starts the thread pool in the parent
+blobs = Blobs("train")
+parent = make_vec_env({ID!r}, 8, seed=0, threads=2, dataset=blobs)   # starts the thread pool in the parent
 first = parent.reset()
 step = parent.step(np.zeros(8, int))
-make = lambda: gym.make({ID!r})
+make = lambda: gym.make({ID!r}, dataset=blobs)
 workers = SubprocVecEnv([make] * 2, start_method="fork")
 workers.seed(0)
 assert np.array_equal(workers.reset(), first[:2])
