@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 
 import regenv
 from regenv.core.similarity import SIMILARITIES
+from regenv.envs.rewards import PRIVILEGED_REWARDS
 
 
-def gains(env_id: str, similarity: str, episodes: int) -> NDArray[np.float64]:
-    """Similarity at the truth less similarity at the start, of each episode."""
-    env = gym.make(env_id, reward=similarity)
+def gains(env_id: str, reward: str, episodes: int) -> NDArray[np.float64]:
+    """What the whole way from the start to the truth pays at scale 1, of each episode."""
+    env = gym.make(env_id, reward=reward, reward_scale=1.0)
     values = []
     for seed in range(episodes):
-        _, start = env.reset(seed=seed)
-        truth = env.unwrapped.truth()
-        _, end = env.reset(options={"pair": start["pair_id"], "start": truth})
-        values.append(end["similarity"] - start["similarity"])
+        env.reset(seed=seed)
+        truth, begin, before = env.unwrapped.truth(), env.unwrapped.get_state(), env.unwrapped.potential
+        env.unwrapped.set_state({**begin, "transform": truth})
+        values.append(env.unwrapped.potential - before)
     return np.array(values)
 
 
@@ -53,7 +54,7 @@ def main(
 ) -> None:
     """Prints the reward scales of every similarity and the oracle's floor and path length."""
     print(f"regenv {regenv.__version__}, {env_id}, {episodes} starts of the training split")
-    for name in SIMILARITIES:
+    for name in (*SIMILARITIES, *PRIVILEGED_REWARDS):
         gain = gains(env_id, name, episodes)
         median = np.median(gain)
         print(f"{name}: median gain {median:.4g}, negative in {np.mean(gain < 0):.0%}; scale {10 / median:.3g}")

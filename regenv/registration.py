@@ -57,7 +57,21 @@ _CTCBCT = """A planning CT (moving) is brought to a cone-beam CT of the same pat
 fraction of image-guided radiotherapy and in the hybrid operating room. The CBCT is simulated from its physics:
 scatter, beam hardening, noise and truncation by a detector smaller than the patient."""
 
-_CTCBCT_SCALES = {"ncc": 20.0}
+# Measured: python -m benchmarks.calibrate CTCBCT-Rigid-v0 --episodes 48; the affine id's differ by a few percent.
+_CTCBCT_SCALES = {
+    "gradient_correlation": 13.0,
+    "lncc": 19.0,
+    "mi": 11.0,
+    "mind": 76.0,
+    "ncc": 15.0,
+    "ngf": 87.0,
+    "nmi": 42.0,
+    "ssd": 250.0,
+    "ssim": 19.0,
+    "tre": 0.25,
+    "parameter_distance": 0.26,
+    "dice": 19.0,
+}
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
@@ -73,6 +87,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 similarity="ncc",
                 misalignment={"mm": 30.0, "deg": 20.0},
                 reward_scales=_CTCBCT_SCALES,
+                oracle="Greedy steps on the true error end at a TRE of 0.43 mm (median; 95 %: 0.51) after 30 steps (95 %: 38).",
             ),
             Task(
                 id="CTCBCT-Affine-v0",
@@ -86,6 +101,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 misalignment={"mm": 30.0, "deg": 20.0, "%": 10.0},
                 horizon=150,
                 reward_scales=_CTCBCT_SCALES,
+                oracle="Greedy steps on the true error end at a TRE of 0.45 mm (median; 95 %: 0.65) after 53 steps (95 %: 68).",
             ),
         )
     }

@@ -52,6 +52,11 @@ class RegistrationEnv(gym.Env[Any, Any]):
         return self._engine.reward
 
     @property
+    def potential(self) -> float:
+        """What the reward is the gain of, at the current pose."""
+        return float(self._engine.potential[0])
+
+    @property
     def model(self) -> Any:
         """The transform model."""
         return self._engine.model
