@@ -87,7 +87,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 similarity="ncc",
                 misalignment={"mm": 30.0, "deg": 20.0},
                 reward_scales=_CTCBCT_SCALES,
-                oracle="Greedy steps on the true error end at a TRE of 0.43 mm (median; 95 %: 0.51) after 30 steps (95 %: 38).",
+                oracle="Greedy on the true error: TRE 0.43 mm (median; 95 %: 0.51) after 30 steps (95 %: 38).",
             ),
             Task(
                 id="CTCBCT-Affine-v0",
@@ -101,7 +101,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 misalignment={"mm": 30.0, "deg": 20.0, "%": 10.0},
                 horizon=150,
                 reward_scales=_CTCBCT_SCALES,
-                oracle="Greedy steps on the true error end at a TRE of 0.45 mm (median; 95 %: 0.65) after 53 steps (95 %: 68).",
+                oracle="Greedy on the true error: TRE 0.45 mm (median; 95 %: 0.65) after 53 steps (95 %: 68).",
             ),
         )
     }
