@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from regenv.core.tre import mean_tre
+from regenv.evaluation.cases import generator_of, track_dataset
 from regenv.evaluation.toml import dumps
 from regenv.evaluation.track import TrackError, bind, find_track, read_track, track_names
 
@@ -76,6 +77,12 @@ def test_shipped_tracks_are_whole():
     assert np.median(headers) > 50
     with pytest.raises(TrackError, match="brings its own pairs"):
         bind(track, "somewhere")
+
+
+def test_the_frozen_track_is_of_this_generator():
+    """Whoever changes what the phantom looks like freezes a new track, or nobody can run the shipped one."""
+    track = find_track("ctcbct-rigid")
+    assert generator_of(track_dataset(track)) == track.generator
 
 
 def test_slips_are_answered_with_the_near_miss(tmp_path):
