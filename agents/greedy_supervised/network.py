@@ -122,7 +122,7 @@ def offsets(radius: int) -> Tensor:
 
 
 def gather_rows(values: Tensor, index: Tensor) -> Tensor:
-    """``values (B, N, C)``, ``index (B, ...)`` -> ``(B, ..., C)``: whole rows, which ONNX copies fastest from one list."""
+    """``values (B, N, C)``, ``index (B, ...)`` -> ``(B, ..., C)``: whole rows, which ONNX copies fastest."""
     first = index.flatten(1)[:, :1]
     lanes = torch.cumsum(first * 0 + 1, dim=0) - 1  # no torch.arange: the exporter fixes its length
     lanes = lanes.reshape(-1, *[1] * (index.dim() - 1))

@@ -62,7 +62,7 @@ def _ellipsoid_radius(
     for row, axis in zip(rotation, axes, strict=True):
         u = row[0] * (x - centre[0]) + row[1] * (y - centre[1]) + row[2] * (z - centre[2])
         total += np.abs(u / axis).astype(np.float32) ** power
-    return total ** (1 / power)
+    return np.power(total, np.float32(1 / power), dtype=np.float32)
 
 
 def _structure(rng: np.random.Generator) -> NDArray[np.bool_]:
