@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.dqn.config import DQNConfig
 from regenv.errors import require
 from regenv.evaluation.track import write_atomically
 
@@ -21,12 +22,22 @@ REPLAY = "replay_buffer.pkl"
 LOG = "progress.jsonl"
 
 
+def minutes_trained(out: Path) -> float:
+    """Minutes of training in a run's log, over all its resumptions."""
+    total = last = 0.0
+    for line in (out / LOG).read_text(encoding="utf-8").splitlines():
+        minutes = json.loads(line)["minutes"]
+        total += last if minutes < last else 0.0  # the clock begins anew where a run is resumed
+        last = minutes
+    return total + last
+
+
 class RunMonitor(_callbacks.BaseCallback):
     """Watches one run.
 
     Args:
         out: The run's folder.
-        total_steps: Transitions of the whole run.
+        config: The run's hyperparameters.
         minutes: The run ends after this long; None for no limit.
         show: Called with (share done, a line of text); None for silence.
         checkpoint_seconds: Time between checkpoints.
@@ -36,7 +47,7 @@ class RunMonitor(_callbacks.BaseCallback):
     def __init__(
         self,
         out: Path,
-        total_steps: int,
+        config: DQNConfig,
         minutes: float | None = None,
         show: Callable[[float, str], None] | None = None,
         checkpoint_seconds: float = 120.0,
@@ -44,7 +55,7 @@ class RunMonitor(_callbacks.BaseCallback):
     ) -> None:
         super().__init__()
         self.out = out
-        self.total_steps = total_steps
+        self.config = config
         self.minutes = minutes
         self.show = show
         self.checkpoint_seconds = checkpoint_seconds
@@ -63,12 +74,14 @@ class RunMonitor(_callbacks.BaseCallback):
 
     def done(self) -> float:
         """Share of the run that is over, by steps or by time, whichever is further."""
-        by_steps = self.model.num_timesteps / self.total_steps
+        by_steps = self.model.num_timesteps / self.config.total_steps
         by_time = 0.0 if self.minutes is None else self.minutes_spent / self.minutes
         return min(1.0, max(by_steps, by_time))
 
     def _on_step(self) -> bool:
         done = self.done()
+        if self.model.replay_buffer.size() * self.model.n_envs >= self.config.learning_starts:
+            self.model.gradient_steps = self.config.gradient_steps  # none in a resumed run before this
         if self.minutes is not None:
             # SB3 anneals exploration by steps; where the clock ends the run, they are what the clock will allow.
             self.model._total_timesteps = int(self.model.num_timesteps / max(done, 1e-6))

@@ -24,6 +24,7 @@ from agents.dqn.policy_file import policy_metadata, save_policy
 from regenv.data.dataset import Dataset, make_dataset, prefetch
 from regenv.data.pair import ImagePair
 from regenv.errors import require
+from regenv.evaluation.cases import generator_of
 from regenv.evaluation.track import write_atomically
 from regenv.registration import get_task
 
@@ -72,14 +73,14 @@ def train(
     config = load_config(preset, total_steps=total_steps, **overrides)
     torch = require("torch", "agents")
     torch.set_num_threads(threads)
-    from agents.dqn.monitor import CHECKPOINT, RunMonitor
+    from agents.dqn.monitor import CHECKPOINT, RunMonitor, minutes_trained
 
     _prepare(folder, config, seed, resume, CHECKPOINT)
     pairs = FirstPairs(_training_split(config.env_id, dataset), config.pairs)
     prefetch(pairs)
     with _progress_bar(f"DQN on {config.env_id}", progress) as show:
         model = _model(config, pairs, folder, seed, resume, threads)
-        monitor = RunMonitor(folder, config.total_steps, minutes, show, keep_buffer=keep_buffer)
+        monitor = RunMonitor(folder, config, minutes, show, keep_buffer=keep_buffer)
         try:
             left = config.total_steps - model.num_timesteps
             if left > 0:
@@ -90,8 +91,8 @@ def train(
         monitor.init_callback(model)
         monitor.checkpoint()
     model.get_env().close()
-    training_data = f"{pairs.name}, {len(pairs.ids)} pairs of the train split"
-    return _export(model, config, folder, seed, monitor.minutes_spent, training_data)
+    training_data = f"{generator_of(pairs)}, {len(pairs.ids)} pairs of the train split"
+    return _export(model, config, folder, seed, minutes_trained(folder), training_data)
 
 
 class FirstPairs:
@@ -105,6 +106,7 @@ class FirstPairs:
     def __init__(self, dataset: Dataset, count: int) -> None:
         self.name, self.split, self.ndim = dataset.name, dataset.split, dataset.ndim
         self.ids, self.subjects = dataset.ids[:count], dataset.subjects[:count]
+        self.version = getattr(dataset, "version", None)
         self._dataset = dataset
 
     def load(self, index: int) -> ImagePair:
@@ -156,6 +158,7 @@ def _model(config: DQNConfig, pairs: Dataset, folder: Path, seed: int, resume: b
         model.load_replay_buffer(folder / REPLAY)
     else:
         model.learning_starts = 0  # SB3 acts at random before it; a resumed agent fills its buffer by its own actions
+        model.gradient_steps = 0  # until the monitor sees that the buffer holds enough
     return model
 
 
