@@ -26,10 +26,8 @@ from regenv.core.similarity import Similarity, get_similarity
 from regenv.errors import check_option
 
 SHARED_SCALE = ("ct", "cbct")
-"""Modalities in Hounsfield units."""
-
-TRUNCATED = ("cbct",)
-"""Modalities whose field of view is smaller than their grid and is padded with background."""
+"""Modalities in Hounsfield units. Where they hold exactly their smallest value, they are taken to be padded: what lies
+outside a scanner's field of view, or air without noise. Its edge is in one image only and would pull."""
 
 OUTLIER = 6.0
 """On a shared scale, residuals beyond this many standard deviations lose their say: a table, gas that moved, the edge
@@ -95,7 +93,8 @@ def refine(
     linear = fixed.modality in SHARED_SCALE and moving.modality in SHARED_SCALE
     name = ("ncc" if linear else "nmi") if similarity == "auto" else similarity
     metric = get_similarity(name)
-    views = [_View(fixed, moving, level, metric, linear=name == "ncc") for level in levels]
+    sources = _source(fixed), _source(moving)
+    views = [_View(*sources, level, metric, linear=name == "ncc") for level in levels]
     pose = start
     for view in views[:-1]:
         pose, _ = view.descend(pose)
@@ -115,58 +114,68 @@ def _box(half: float) -> FloatArray:
     return np.stack(np.meshgrid(*[(-half, half)] * 3), axis=-1).reshape(-1, 3)
 
 
-def window(image: Image) -> tuple[float, float]:
-    """Offset and scale that bring the image's window to [0, 1]: value * scale + offset."""
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """An image, the scale that brings its window to [0, 1] (value * scale + offset), and its padding (None: none)."""
+
+    image: Image
+    scale: np.float32
+    offset: np.float32
+    padding: np.float32 | None
+
+
+def _source(image: Image) -> _Source:
     from regenv.envs.windows import FIXED_WINDOWS
 
     if image.modality in FIXED_WINDOWS:
         low, high = FIXED_WINDOWS[image.modality]
     else:
-        step = max(1, int(round((image.array.size / 2e5) ** (1 / 3))))  # percentiles of some voxels are those of all
+        step = max(1, round((image.array.size / 2e5) ** (1 / 3)))  # percentiles of some voxels are those of all
         low, high = np.percentile(image.array[::step, ::step, ::step], (0.5, 99.5))
-    return -low / max(high - low, 1e-6), 1.0 / max(high - low, 1e-6)
+    scale = 1.0 / max(high - low, 1e-6)
+    padding = np.float32(image.array.min()) if image.modality in SHARED_SCALE else None
+    return _Source(image, np.float32(scale), np.float32(-low * scale), padding)
 
 
 class _View:
     """Fixed image, its gradients and normal matrices on one view, and the search on it."""
 
-    def __init__(self, fixed: Image, moving: Image, level: Level, metric: Similarity, linear: bool) -> None:
+    def __init__(self, fixed: _Source, moving: _Source, level: Level, metric: Similarity, linear: bool) -> None:
         from regenv._refine_kernels import gradients, normal_matrices
 
         self.level, self.metric, self.linear, self.moving = level, metric, linear, moving
         self.model = get_model("rigid", 3)
-        self.grid = Grid.centred((level.size,) * 3, (level.spacing_mm,) * 3, fixed.grid.centre, fixed.grid.direction)
+        grid = fixed.image.grid
+        self.grid = Grid.centred((level.size,) * 3, (level.spacing_mm,) * 3, grid.centre, grid.direction)
         self.planes = volume_planes(self.grid.size)
         self.shape = (1, *self.grid.shape)
-        self.window = window(moving)
-        self.addresses, self.shapes = array_addresses([moving.array])
         self.moved, self.valid = np.empty(self.shape, np.float32), np.empty(self.shape, np.uint8)
         self.fixed, self.mask = np.empty(self.shape, np.float32), np.empty(self.shape, np.uint8)
-        self._sample(fixed, np.eye(4), self.fixed, self.mask, window(fixed))
+        self._sample(fixed, np.eye(4), self.fixed, self.mask)
         self.gradient = np.zeros((*self.grid.shape, 3), np.float32)
         gradients(self.fixed[0], level.spacing_mm, self.gradient)
         self.normal = np.zeros((BINS, 6, 6))
         normal_matrices(self.fixed[0], self.gradient, self.mask[0], level.spacing_mm, BINS, self.normal)
         self.state = metric.prepare(self.fixed, self.mask, True)
 
-    def _sample(self, image: Image, pose: FloatArray, out: NDArray, valid: NDArray, scale: tuple[float, float]) -> None:
+    def _sample(self, source: _Source, pose: FloatArray, out: NDArray, valid: NDArray) -> None:
+        """The image on the view, in [0, 1], and where it is known."""
         from regenv._refine_kernels import drop_padding
 
+        image = source.image
         addresses, shapes = array_addresses([image.array])
         background = np.array([image.background], np.float32)
-        render(
-            addresses, shapes, index_matrices(image.grid, pose[None], self.grid), self.planes, background, out, valid,
-            threads=1,
-        )  # fmt: skip
-        if image.modality in TRUNCATED:
-            drop_padding(out[0], valid[0], np.float32(image.background))
-        out *= np.float32(scale[1])
-        out += np.float32(scale[0])
+        matrices = index_matrices(image.grid, pose[None], self.grid)
+        render(addresses, shapes, matrices, self.planes, background, out, valid, threads=1)
+        if source.padding is not None:
+            drop_padding(out[0], valid[0], source.padding)
+        out *= source.scale
+        out += source.offset
         np.clip(out, 0.0, 1.0, out=out)
 
     def similarity(self, pose: FloatArray) -> float:
         """The metric at a pose; leaves the moved image rendered."""
-        self._sample(self.moving, pose, self.moved, self.valid, self.window)
+        self._sample(self.moving, pose, self.moved, self.valid)
         return float(
             self.metric.evaluate(self.fixed, self.moved, self.mask, self.valid, True, self.state, threads=1)[0]
         )
