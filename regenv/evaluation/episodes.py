@@ -73,13 +73,26 @@ class PartialRun:
         self.episodes: list[Episode] = []
         self._header = json.loads(json.dumps(header))
         folder.mkdir(parents=True, exist_ok=True)
-        self._end = self._read() if self.path.exists() else 0
-        if self._end == 0:
-            self._write((json.dumps(self._header) + "\n").encode())
+        # Unbuffered: what is written is on its way to the disk, and nothing is left over to fail later.
+        self._stream = open(self.path, "r+b" if self.path.exists() else "w+b", buffering=0)  # noqa: SIM115
+        try:
+            _lock(self._stream.fileno(), self.path)
+            self._end = self._read()
+            if self._end == 0:
+                self._write((json.dumps(self._header) + "\n").encode())
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def __enter__(self) -> PartialRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
 
     def _read(self) -> int:
         """Takes over what was finished; returns where the last whole line ends."""
-        content = self.path.read_bytes()
+        content = self._stream.read()
         whole = content[: content.rfind(b"\n") + 1]  # a kill may leave half a line at the end, never in the middle
         lines = whole.decode("utf-8", errors="replace").splitlines()
         if not lines:
@@ -108,12 +121,12 @@ class PartialRun:
 
     def _write(self, content: bytes) -> None:
         try:
-            with open(self.path, "r+b" if self.path.exists() else "w+b") as stream:
-                stream.truncate(self._end)
-                stream.seek(self._end)
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            self._stream.truncate(self._end)
+            self._stream.seek(self._end)
+            written = 0
+            while written < len(content):  # a disk that fills up takes a part and refuses the rest
+                written += self._stream.write(content[written:]) or 0
+            os.fsync(self._stream.fileno())
         except OSError as error:
             raise RunError(
                 f"cannot write {self.path}: {error.strerror}. The {len(self.episodes)} finished cases in it are kept; "
@@ -121,9 +134,25 @@ class PartialRun:
             ) from error
         self._end += len(content)
 
-    def close(self) -> None:
+    def remove(self) -> None:
         """Removes the file; called once everything is in its final place."""
         self.path.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Takes the file for this process, until it is closed or the process ends in whatever way.
+
+    Raises:
+        RunError: If another process has it: two runs would write over each other.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(f"another run is writing {path}: wait for it, or choose another --out") from error
+    except OSError:
+        return  # a file system without locks
 
 
 def write_episodes(path: Path, episodes: Iterable[Episode]) -> None:

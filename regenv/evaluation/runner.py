@@ -257,22 +257,22 @@ def run(
         if finished is not None:
             return Row(folder, finished[0], finished[1], kept=True)
     save_bound_track(track, Path(out))
-    partial = PartialRun(folder, submission.identity())
-    done = {episode.key for episode in partial.episodes}
-    todo = [(seed, case) for seed in seeds for case in chosen if (case.id, seed) not in done]
-    with progress(f"{method.name} on {track.name}", len(todo)) as advance:
-        for episode in _episodes(track, agent, todo, workers, first):
-            partial.append(episode)
-            advance()
-            if on_case is not None:
-                on_case(episode)
-    order = {(case.id, seed): n for n, (seed, case) in enumerate((s, c) for s in seeds for c in chosen)}
-    episodes = tuple(sorted((e for e in partial.episodes if e.key in order), key=lambda e: order[e.key]))
-    try:
-        submission.write(folder, episodes)
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror}; all cases are kept in {partial.path}") from error
-    partial.close()
+    with PartialRun(folder, submission.identity()) as partial:
+        done = {episode.key for episode in partial.episodes}
+        todo = [(seed, case) for seed in seeds for case in chosen if (case.id, seed) not in done]
+        with progress(f"{method.name} on {track.name}", len(todo)) as advance:
+            for episode in _episodes(track, agent, todo, workers, first):
+                partial.append(episode)
+                advance()
+                if on_case is not None:
+                    on_case(episode)
+        order = {(case.id, seed): n for n, (seed, case) in enumerate((s, c) for s in seeds for c in chosen)}
+        episodes = tuple(sorted((e for e in partial.episodes if e.key in order), key=lambda e: order[e.key]))
+        try:
+            submission.write(folder, episodes)
+        except OSError as error:
+            raise RunError(f"cannot write {folder}: {error.strerror}; all cases are kept in {partial.path}") from error
+        partial.remove()
     return Row(folder, submission, episodes)
 
 

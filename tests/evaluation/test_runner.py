@@ -153,6 +153,17 @@ def test_a_killed_run_goes_on(real_track, pairs, tmp_path):
     assert verify(tmp_path / real_track.name / "walker", track=real_track, trial=True).ok
 
 
+def test_two_runs_do_not_write_over_each_other(real_track, tmp_path):
+    """The second is refused while the first is under way, and may go on once it has stopped."""
+
+    def meanwhile(episode):
+        if episode.case == "001":
+            with pytest.raises(RunError, match="another run is writing"):
+                run(real_track, f"{AGENTS}:walker", out=tmp_path, cases=3)
+
+    assert len(run(real_track, f"{AGENTS}:walker", out=tmp_path, cases=3, on_case=meanwhile).episodes) == 3
+
+
 def test_a_full_disk_keeps_what_is_finished(real_track, tmp_path):
     """The file may not grow beyond a limit, as on a full disk: the write fails with an OSError."""
     ran = []
