@@ -19,7 +19,8 @@ class DQNConfig:
     Attributes:
         env_id: The environment, with its default observation, actions, reward and horizon.
         num_envs: Lanes of the batched environment.
-        pairs: Trained on the first so many pairs of the split.
+        base_pairs: Trained on the first so many pairs of the split ...
+        pairs: ... in so many variations (see :mod:`agents.dqn.pairs`).
         total_steps: Transitions to train on.
         learning_rate: Of Adam.
         buffer_size: Transitions kept.
@@ -38,6 +39,7 @@ class DQNConfig:
 
     env_id: str
     num_envs: int
+    base_pairs: int
     pairs: int
     total_steps: int
     learning_rate: float
@@ -52,7 +54,7 @@ class DQNConfig:
     max_grad_norm: float
 
     def __post_init__(self) -> None:
-        whole = ("num_envs", "pairs", "total_steps", "buffer_size", "batch_size", "gradient_steps")
+        whole = ("num_envs", "base_pairs", "pairs", "total_steps", "buffer_size", "batch_size", "gradient_steps")
         for name in (*whole, "target_update_interval"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
@@ -70,7 +72,7 @@ class DQNConfig:
 
     def for_sb3(self) -> dict[str, Any]:
         """The keywords of ``stable_baselines3.DQN``."""
-        ours = ("env_id", "num_envs", "pairs", "total_steps")
+        ours = ("env_id", "num_envs", "base_pairs", "pairs", "total_steps")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ours}
 
 

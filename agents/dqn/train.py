@@ -20,9 +20,9 @@ from typing import Any
 
 from agents.dqn.config import DQNConfig, load_config
 from agents.dqn.network import from_sb3, save_weights
+from agents.dqn.pairs import MorePairs
 from agents.dqn.policy_file import policy_metadata, save_policy
 from regenv.data.dataset import Dataset, make_dataset, prefetch
-from regenv.data.pair import ImagePair
 from regenv.errors import require
 from regenv.evaluation.cases import generator_of
 from regenv.evaluation.track import write_atomically
@@ -76,8 +76,8 @@ def train(
     from agents.dqn.monitor import CHECKPOINT, RunMonitor, minutes_trained
 
     _prepare(folder, config, seed, resume, CHECKPOINT)
-    pairs = FirstPairs(_training_split(config.env_id, dataset), config.pairs)
-    prefetch(pairs)
+    pairs = MorePairs(_training_split(config.env_id, dataset), config.pairs, config.base_pairs)
+    prefetch(pairs, limit=pairs.base)
     with _progress_bar(f"DQN on {config.env_id}", progress) as show:
         model = _model(config, pairs, folder, seed, resume, threads)
         monitor = RunMonitor(folder, config, minutes, show, keep_buffer=keep_buffer)
@@ -91,27 +91,8 @@ def train(
         monitor.init_callback(model)
         monitor.checkpoint()
     model.get_env().close()
-    training_data = f"{generator_of(pairs)}, {len(pairs.ids)} pairs of the train split"
+    training_data = f"{generator_of(pairs)}, {pairs.base} pairs of the train split in {len(pairs.ids)} variations"
     return _export(model, config, folder, seed, minutes_trained(folder), training_data)
-
-
-class FirstPairs:
-    """The first few pairs of a data set: those that stay in memory, so that an episode begins at once.
-
-    Args:
-        dataset: All pairs.
-        count: How many.
-    """
-
-    def __init__(self, dataset: Dataset, count: int) -> None:
-        self.name, self.split, self.ndim = dataset.name, dataset.split, dataset.ndim
-        self.ids, self.subjects = dataset.ids[:count], dataset.subjects[:count]
-        self.version = getattr(dataset, "version", None)
-        self._dataset = dataset
-
-    def load(self, index: int) -> ImagePair:
-        """The pair."""
-        return self._dataset.load(range(len(self.ids))[index])
 
 
 def _training_split(env_id: str, dataset: str | Dataset) -> Dataset:

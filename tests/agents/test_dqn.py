@@ -29,7 +29,15 @@ from regenv.policy import PolicyAgent
 from regenv.testing import check_agent
 from tests.envs.blobs import Blobs
 
-TINY = {"num_envs": 2, "pairs": 2, "buffer_size": 64, "learning_starts": 16, "batch_size": 8, "gradient_steps": 1}
+TINY = {
+    "num_envs": 2,
+    "base_pairs": 2,
+    "pairs": 4,
+    "buffer_size": 64,
+    "learning_starts": 16,
+    "batch_size": 8,
+    "gradient_steps": 1,
+}
 METADATA = {"env_id": "CTCBCT-Rigid-v0", "env_kwargs": {}, "channels": 6, "size": 64, "actions": 25, "steps": 7}
 
 
