@@ -23,6 +23,7 @@ it wants; optional: ``max_steps``, after which it stops by itself (multi-discret
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ from regenv.errors import DataError, require
 
 FORMAT = "1"
 METHOD_KEYS = ("name", "family", "description", "code", "training_data")
+
+
+@lru_cache(maxsize=8)
+def _session(path: str, modified_ns: int, threads: int) -> Any:
+    """The onnxruntime session of a file, kept: it is stateless, and reading a file takes longer than a registration."""
+    runtime = require("onnxruntime", "align")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise DataError(f"{path} cannot be read as an ONNX file ({error}); export the policy again") from error
 
 
 class PolicyAgent:
@@ -54,18 +69,11 @@ class PolicyAgent:
     """
 
     def __init__(self, path: str | Path, seed: int = 0, threads: int = 1) -> None:
-        runtime = require("onnxruntime", "align")
+        require("onnxruntime", "align")
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError(f"no policy file {self.path}")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions share no base class
-            raise DataError(f"{self.path} cannot be read as an ONNX file ({error}); export the policy again") from error
+        self._session = _session(str(self.path.resolve()), self.path.stat().st_mtime_ns, threads)
         self._read_metadata(self._session.get_modelmeta().custom_metadata_map)
         self._read_interface()
         self._state: dict[str, NDArray[Any]] = {}
