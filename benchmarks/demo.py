@@ -149,7 +149,7 @@ def write_report(
     gif = settings.out / "episode.gif"
     from regenv.cli.episode import save_pictures
 
-    save_pictures(frames, gif, fps=6)
+    save_pictures(frames, gif, fps=min(6.0, max(1.5, len(frames) / 5)))  # a short episode is shown slowly
     names = [n for n in SHOWN if n in by_name]
     ends = [("start", case.start, case.tre_start)]
     ends += [(n, _final(by_name[n], case), episode_of(by_name[n], case).metrics["tre"]) for n in names]

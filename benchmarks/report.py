@@ -16,7 +16,7 @@ from regenv.evaluation.score import CURVE_RANGE_MM, THRESHOLDS_MM, success_curve
 from regenv.leaderboard.table import TableRow, interval_text
 
 COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8e44ad", "#e08e0b", "#5c6b73", "#111111", "#17a398", "#a0522d", "#7f7fff")
-_WIDTH, _HEIGHT = 760, 380
+_WIDTH, _HEIGHT = 820, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 16, 48
 
 
@@ -76,13 +76,13 @@ def page(report: Report) -> str:
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #fff; color: #1c2329; font: 16px/1.55 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 980px; margin: 0 auto; padding: 24px 20px 60px; }
+main { max-width: 1060px; margin: 0 auto; padding: 24px 20px 60px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .3em 0 .6em; }
 h2 { font-size: 1.2rem; margin: 2em 0 .5em; padding-bottom: .2em; border-bottom: 1px solid #d9dee2; }
 p { margin: .5em 0; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .87rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 7px; text-align: right; border-bottom: 1px solid #e7eaed; white-space: nowrap; }
+table { border-collapse: collapse; width: 100%; font-size: .84rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 5px 6px; text-align: right; border-bottom: 1px solid #e7eaed; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid #b9c2c9; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 tr.reference td { color: #6a757d; }
@@ -118,7 +118,7 @@ def _figure(caption: str, content: bytes) -> str:
 def success_svg(errors: Mapping[str, Sequence[float]]) -> str:
     """Success curves as an SVG: thresholds from 0.1 to 20 mm on a log axis, one line a row, a legend beside them."""
     low, high = np.log(CURVE_RANGE_MM)
-    right = _WIDTH - _RIGHT - 150
+    right = _WIDTH - _RIGHT - 210
 
     def x(threshold: float) -> float:
         return float(_LEFT + (np.log(threshold) - low) / (high - low) * (right - _LEFT))
