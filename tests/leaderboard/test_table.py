@@ -8,7 +8,8 @@ import pytest
 
 from regenv.evaluation.runner import metrics_of
 from regenv.leaderboard import table
-from regenv.leaderboard.verify import verify
+from regenv.leaderboard.verify import find_rows, verify
+from regenv.resources import resource_dir
 
 from .conftest import write_row
 
@@ -87,6 +88,14 @@ def test_the_page_is_checked_against_its_sources(rows, track, tmp_path):
     assert table.build(rows, page)
     first = page.read_text()
     assert table.build(rows, page) and page.read_text() == first
+
+
+def test_the_projects_own_page_is_current():
+    """Every row in the tree verifies, and LEADERBOARD.md is what the rows give."""
+    rows = resource_dir("submissions")
+    for row in find_rows(rows):
+        assert verify(row).ok, row.name
+    assert table.build(rows, rows.parent / "LEADERBOARD.md", check=True), "run: regenv leaderboard build"
 
 
 def test_seconds_and_steps_are_medians(root, track, honest):
