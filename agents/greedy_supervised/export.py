@@ -49,7 +49,7 @@ def metadata(config: Config) -> dict[str, str]:
         "name": "greedy-supervised",
         "family": "rl",
         "description": "greedy supervised action values from matched features of one shared encoder",
-        "training_data": "procedural shapes in random contrasts; no real image",
+        "training_data": "procedural shapes and torsos in random contrasts; no real image",
         "code": "agents/greedy_supervised",
     }
 
