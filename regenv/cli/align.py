@@ -39,7 +39,8 @@ def align(
     )
     sitk.WriteTransform(result.transform, str(output))
     change = f"{result.similarity_start:.4f} to {result.similarity_end:.4f}"
-    typer.echo(f"{result.similarity} {change}, confidence {result.confidence:.2f}, {result.seconds:.2f} s")
+    confidence = "not known from one run" if runs == 1 else f"{result.confidence:.2f}"
+    typer.echo(f"{result.similarity} {change}, confidence {confidence}, {result.seconds:.2f} s")
     for warning in result.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"wrote {output}")
