@@ -7,7 +7,7 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def gradients(image, spacing, out):
+def gradients(image, spacing, out):  # type: ignore[no-untyped-def]
     """Central differences (per mm) of ``image (D, H, W)``, ``out (D, H, W, 3)`` along x, y, z; 0 on the border."""
     d, h, w = image.shape
     half = np.float32(0.5 / spacing)
@@ -20,7 +20,7 @@ def gradients(image, spacing, out):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def normal_matrices(fixed, gradient, mask, spacing, bins, out):
+def normal_matrices(fixed, gradient, mask, spacing, bins, out):  # type: ignore[no-untyped-def]
     """Per intensity bin of ``fixed`` the sum of J J^T over the mask; ``out (bins, 6, 6)``, J per mm and per degree."""
     d, h, w = fixed.shape
     degree = np.float32(np.pi / 180)
@@ -52,7 +52,7 @@ def normal_matrices(fixed, gradient, mask, spacing, bins, out):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def conditional_sums(fixed, moved, mask, valid, bins, counts, sums, squares):
+def conditional_sums(fixed, moved, mask, valid, bins, counts, sums, squares):  # type: ignore[no-untyped-def]
     """Per intensity bin of ``fixed``, over mask and valid: the count, and the sums of ``moved`` and of its square."""
     f, m, k, v = fixed.ravel(), moved.ravel(), mask.ravel(), valid.ravel()
     for i in range(f.size):
@@ -64,7 +64,7 @@ def conditional_sums(fixed, moved, mask, valid, bins, counts, sums, squares):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope, scale, out):
+def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope, scale, out):  # type: ignore[no-untyped-def]
     """Sum of J r over mask and valid, r the residual of ``moved`` against the mapped ``fixed``.
 
     Residuals well above ``scale`` count for nothing (Geman and McClure): a table, gas that moved, the edge of a
@@ -102,7 +102,7 @@ def right_side(fixed, gradient, moved, mask, valid, spacing, bins, value, slope,
 
 
 @numba.njit(cache=True, nogil=True)
-def drop_padding(image, mask, background):
+def drop_padding(image, mask, background):  # type: ignore[no-untyped-def]
     """Sets ``mask`` to 0 where ``image`` or a face neighbour is exactly the ``background``: outside a field of view."""
     d, h, w = image.shape
     for z in range(d):
