@@ -1,4 +1,4 @@
-"""More training pairs out of few: mirrored, cropped and scaled in intensity, each an exact registration problem.
+"""More training pairs out of few: mirrored left to right, cropped, scaled in intensity; each an exact problem.
 
 The fixed half of an observation is the same in every step of every episode of a pair. A network that sees few pairs
 knows them by it and learns their answers by heart: trained on 48 pairs, DQN brought 96 % of starts on them under 10 mm,
@@ -46,7 +46,8 @@ class MorePairs:
         if number < self.base:
             return replace(pair, id=self.ids[index])
         rng = np.random.default_rng([number, self.base])
-        pair = mirrored(pair, rng.integers(0, 2, pair.ndim).astype(bool))
+        left_right = (np.arange(pair.ndim) == 0) & bool(rng.integers(2))
+        pair = mirrored(pair, left_right)
         pair = replace(pair, fixed=_scaled(pair.fixed, rng), moving=_scaled(pair.moving, rng))
         return replace(with_random_frame(pair, rng, max_crop=MAX_CROP), id=self.ids[index])
 
