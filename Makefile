@@ -2,7 +2,7 @@
 #   make demo          trains, evaluates and reports on the embedded phantom; DATA=PATH uses a folder of real pairs
 #   make test          the tests            make test-slow     the long ones
 #   make lint          ruff and mypy        make docs          the site, in site/
-#   make leaderboard   rebuilds benchmarks/LEADERBOARD.md and checks it against its sources
+#   make leaderboard   rebuilds benchmarks/LEADERBOARD.md, checks it against its sources, and puts it into README.md
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -74,6 +74,7 @@ docs: $(STAMP)
 leaderboard: $(STAMP)
 	$(BIN)/regenv leaderboard build
 	$(BIN)/regenv leaderboard build --check
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) site docs/environments dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
