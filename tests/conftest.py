@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,6 +12,10 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 import gymnasium
 import pytest
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and every child process would inherit that.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
