@@ -70,6 +70,7 @@ def card(metadata: Mapping[str, Any]) -> str:
     result, config = metadata["result"], metadata["config"]
     success = " | ".join(f"{100 * share:.0f} %" for share in result["success"].values())
     tre, start = (" / ".join(f"{value:g}" for value in result[key]) for key in ("tre_mm", "start_tre_mm"))
+    note = f"- {metadata['note']}\n" if metadata.get("note") else ""
     hyperparameters = "\n".join(f"| {key} | {value} |" for key, value in config.items())
     return f"""# DQN on {metadata["env_id"]}
 
@@ -78,10 +79,10 @@ what an unmodified algorithm gets from the environment; it is neither precise no
 
 - Weights: `{WEIGHTS.name}` (half precision; run as `agents.dqn:factory`)
 - Trained on: {metadata["training_data"]}, procedural images only
-- Command: `python -m agents.dqn.train --out runs/dqn --seed {metadata["seed"]}`, ended by `--minutes` after
-  {metadata["steps"]:,} steps in {metadata["minutes"]:g} minutes on one processor core that other work shared
+- Command: `python -m agents.dqn.train --out runs/dqn --seed {metadata["seed"]}`: {metadata["steps"]:,} steps in
+  {metadata["minutes"]:g} minutes
 - Seed: {metadata["seed"]}; one run, so this says nothing of how much seeds differ
-
+{note}
 ## Result
 
 {result["episodes"]} episodes on the validation split (subjects that were not trained on), reset with the seeds 0 to
@@ -100,19 +101,21 @@ what an unmodified algorithm gets from the environment; it is neither precise no
 """
 
 
-def ship(run: Path, weights: Path = WEIGHTS, episodes: int = 100) -> Path:
+def ship(run: Path, weights: Path = WEIGHTS, episodes: int = 100, note: str = "") -> Path:
     """Measures a run and writes weights and card.
 
     Args:
         run: Folder of a finished run.
         weights: Where the weights go; the card lies beside them.
         episodes: On the validation split.
+        note: What else the card should say of the run.
 
     Returns:
         The card.
     """
     network, metadata = load_weights(run / RUN_WEIGHTS)
     # What is measured is what is shipped: half precision.
+    metadata["note"] = note
     metadata["result"] = measure(DQNAgent(run / RUN_WEIGHTS), episodes)
     save_weights(network, weights, metadata)
     path = weights.with_suffix(".md")
@@ -126,9 +129,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--note", default="", help="what else the card should say of the run")
     chosen = parser.parse_args(arguments)
     try:
-        path = ship(chosen.run, chosen.weights, chosen.episodes)
+        path = ship(chosen.run, chosen.weights, chosen.episodes, chosen.note)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
