@@ -1,8 +1,8 @@
 """More training pairs out of few: mirrored left to right, cropped, scaled in intensity; each an exact problem.
 
 The fixed half of an observation is the same in every step of every episode of a pair. A network that sees few pairs
-knows them by it and learns their answers by heart: trained on 48 pairs, DQN brought 23 of 24 starts on them under 10 mm,
-and 9 of 24 on subjects it had not seen. Nothing here is resampled.
+knows them by it and learns their answers by heart: trained on 48 pairs, DQN brought 23 of 24 starts on them under
+10 mm, and 9 of 24 on subjects it had not seen. Nothing here is resampled.
 """
 
 from __future__ import annotations
