@@ -16,8 +16,8 @@ Outputs:
 
 Metadata (strings): ``regenv_policy`` = ``"1"``; ``env_kwargs``, the JSON of the keywords of the environment that
 it wants; optional: ``max_steps``, after which it stops by itself (multi-discrete: all zero; discrete: the last action);
-``name``, ``family``,
-``description``, ``code``, ``training_data``, which go to the leaderboard's row.
+``min_confidence``, below which its answers are not to be trusted; ``name``, ``family``, ``description``, ``code``,
+``training_data``, which go to the leaderboard's row.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class PolicyAgent:
         env_kwargs: Keywords of the environment that the policy wants.
         method: What the file says of itself (name, family, description, code, training_data).
         confidence: Of the last answer, ``(B,)``, or None where the policy gives none.
+        min_confidence: Below it an answer is not to be trusted; None where the file does not say.
 
     Raises:
         MissingExtraError: Without onnxruntime: ``pip install 'regenv[align]'``.
@@ -89,8 +90,11 @@ class PolicyAgent:
         try:
             self.env_kwargs: dict[str, Any] = json.loads(found.get("env_kwargs", ""))
             self.max_steps = int(found["max_steps"]) if "max_steps" in found else None
+            self.min_confidence = float(found["min_confidence"]) if "min_confidence" in found else None
         except ValueError as error:
-            raise DataError(f"{self.path}: env_kwargs or max_steps in its metadata is unreadable ({error})") from error
+            raise DataError(
+                f"{self.path}: its metadata env_kwargs or a number in it is unreadable ({error})"
+            ) from error
         if not isinstance(self.env_kwargs, dict):
             raise DataError(f"{self.path}: env_kwargs in its metadata must be a JSON object, got {self.env_kwargs!r}")
         self.method = {key: found[key] for key in METHOD_KEYS if key in found}

@@ -46,6 +46,7 @@ def metadata(config: Config) -> dict[str, str]:
         "regenv_policy": "1",
         "env_kwargs": json.dumps(env_kwargs),
         "max_steps": str(config.max_steps),
+        "min_confidence": str(config.min_confidence),
         "name": "greedy-supervised",
         "family": "rl",
         "description": "greedy supervised action values from matched features of one shared encoder",
