@@ -6,6 +6,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
+# Output is UTF-8 whatever the locale: tables have lines and arrows, and tests read them.
+export PYTHONUTF8 := 1
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp

@@ -56,7 +56,7 @@ def test_masks_hold_the_body_and_no_air(written: Path) -> None:
 
 
 def test_the_same_anatomy_has_the_same_value(written: Path) -> None:
-    """MNI against itself: the truth maps each voxel to the voxel of the same value, frame and crop notwithstanding."""
+    """MNI against itself: the truth maps voxels to voxels of the same value, frame, crop and turn notwithstanding."""
     pair = pair_of(written, "mni_t1")
     points = pair.fixed.grid.points()[::9, ::9, ::9].reshape(-1, 3)
     values = pair.fixed.array[::9, ::9, ::9].ravel()
@@ -64,7 +64,7 @@ def test_the_same_anatomy_has_the_same_value(written: Path) -> None:
     shared = inside(pair.moving.grid, moved)
     index = np.rint(transform_points(pair.moving.grid.physical_to_index, moved[shared])).astype(int)
     assert shared.mean() > 0.5
-    np.testing.assert_array_equal(pair.moving.array[tuple(index.T[::-1])], values[shared])
+    assert np.corrcoef(pair.moving.array[tuple(index.T[::-1])], values[shared])[0, 1] > 0.97
 
 
 def test_scanner_frames_of_the_brain_agree(written: Path) -> None:

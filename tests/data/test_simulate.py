@@ -86,4 +86,4 @@ def test_a_row_that_simulates(ct_file: Path) -> None:
         bone = pair.fixed.grid.points()[truth.labels_fixed == 1]
         assert len(bone) > 50
         values = sampled(pair.moving, transform_points(truth.transform, bone))
-        assert np.mean(values[np.isfinite(values)] == 800) > 0.9
+        assert np.mean(values[np.isfinite(values)] > 400) > 0.9  # turned once: its rim is blurred
