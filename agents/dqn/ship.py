@@ -86,7 +86,7 @@ what an unmodified algorithm gets from the environment; it is neither precise no
 ## Result
 
 {result["episodes"]} episodes on the validation split (subjects that were not trained on), reset with the seeds 0 to
-{result["episodes"] - 1}, starts within 20 degrees and 30 mm; no choice was made on them. Command:
+{result["episodes"] - 1}, starts within 20 degrees and 30 mm. Command:
 `python -m agents.dqn.ship --run runs/dqn --episodes {result["episodes"]}`.
 
 | under 1 mm | 2 mm | 5 mm | 10 mm | TRE 10/50/90 % in mm | start TRE 10/50/90 % in mm | steps | ended by STOP |
