@@ -229,4 +229,21 @@ def test_shipped_weights_register_a_real_scan(shipped, shared_data, tmp_path_fac
     starts = draw_starts(pair, 4, 20.0, 30.0, np.random.default_rng(1))
     register(shipped, pair, starts, result)
     assert max(result.agent) < 5.0 and max(result.refined) < 1.0
+    assert shipped.confidence[0] > shipped.min_confidence
     assert min(Judge(pair).tre(start) for start in starts) > 10.0
+
+
+def test_shipped_weights_do_not_trust_images_that_do_not_belong_together(shipped, anatomies):
+    """Views of two different anatomies: the share of matches that agree stays below what the file asks for."""
+    first, second = (PairGenerator([anatomy], seed=6, fine_share=0.0) for anatomy in anatomies)
+    related, unrelated = [], []
+    for _ in range(8):
+        one, other = first.draw(), second.draw()
+        for observation, kept in (
+            (one.observation, related),
+            (np.stack([one.observation[0], other.observation[1]]), unrelated),
+        ):
+            shipped.reset(observation)
+            shipped.act(observation)
+            kept.append(float(shipped.confidence[0]))
+    assert np.median(unrelated) < shipped.min_confidence < np.median(related)
