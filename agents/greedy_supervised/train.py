@@ -179,7 +179,7 @@ def report(out: Path, trainer: Trainer, mean: dict[str, float]) -> None:
     with open(out / "log.jsonl", "a") as log:
         log.write(json.dumps({"minutes": round(minutes, 2), "step": trainer.step, **mean}) + "\n")
     shown = " ".join(f"{name} {value:.3g}" for name, value in mean.items())
-    print(f"{minutes:6.1f} of {trainer.config.training.minutes:.0f} min, batch {trainer.step}: {shown}", flush=True)
+    print(f"{minutes:6.1f} of {trainer.config.training.minutes:g} min, batch {trainer.step}: {shown}", flush=True)
 
 
 def main() -> None:
