@@ -30,8 +30,10 @@ def write_pages() -> list[str]:
         stale.unlink()
     for name, text in generated.items():
         path = DOCS / name
-        if not path.exists() or path.read_text() != text:  # untouched files keep `mkdocs serve` from rebuilding forever
-            path.write_text(text)
+        if (
+            not path.exists() or path.read_text(encoding="utf-8") != text
+        ):  # untouched files keep `mkdocs serve` from rebuilding forever
+            path.write_text(text, encoding="utf-8")
     return sorted(pages)
 
 
@@ -49,7 +51,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _leaderboard() -> str:
-    return LEADERBOARD.read_text() if LEADERBOARD.exists() else "# Leaderboard\n\nNo rows yet: `make leaderboard`.\n"
+    return (
+        LEADERBOARD.read_text(encoding="utf-8")
+        if LEADERBOARD.exists()
+        else "# Leaderboard\n\nNo rows yet: `make leaderboard`.\n"
+    )
 
 
 def _columns() -> str:
@@ -61,7 +67,7 @@ def _agents() -> str:
     """Every module of `agents/` that has a factory, with the first line of its docstring."""
     rows = []
     for path in sorted((ROOT / "agents").rglob("*.py")):
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         made = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _is_factory(node)]
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         names = ", ".join(f"`{module}:{name}`" for name in made)
@@ -99,7 +105,7 @@ def readme() -> str:
     Raises:
         ValueError: If a marker is missing.
     """
-    text = README.read_text()
+    text = README.read_text(encoding="utf-8")
     for name, block in {"environments": environment_table(), "leaderboard": _top_table(), "speed": _speed()}.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         if begin not in text or end not in text:
@@ -112,7 +118,7 @@ def _top_table() -> str:
     """The first track's first table of the leaderboard."""
     if not LEADERBOARD.exists():
         return ""
-    track, _, rest = LEADERBOARD.read_text().partition("\n## ")[2].partition("\n")
+    track, _, rest = LEADERBOARD.read_text(encoding="utf-8").partition("\n## ")[2].partition("\n")
     lines = rest.splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("|"))
     count = next((i for i, line in enumerate(lines[first:]) if not line.startswith("|")), len(lines))
@@ -128,7 +134,7 @@ def _speed() -> str:
     """The tables of the last run of the speed benchmark, with their headings."""
     if not SPEED.exists():
         return ""
-    kept = [line for line in SPEED.read_text().splitlines() if line.startswith(("|", "### "))]
+    kept = [line for line in SPEED.read_text(encoding="utf-8").splitlines() if line.startswith(("|", "### "))]
     tables = "\n".join(f"\n{line}\n" if line.startswith("### ") else line for line in kept)
     source = SPEED.relative_to(ROOT)
     return f"## Speed\n\nOne run of `python -m benchmarks.speed`; machine and method: [{source}]({source}).\n{tables}"
@@ -136,4 +142,4 @@ def _speed() -> str:
 
 if __name__ == "__main__":
     write_pages()
-    README.write_text(readme())
+    README.write_text(readme(), encoding="utf-8")

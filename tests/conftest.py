@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,3 +33,14 @@ def shared_data() -> Path:
     if not (folder / "MANIFEST.csv").is_file():
         pytest.skip("real images are absent: set REGENV_SHARED_DATA to the folder that holds their MANIFEST.csv")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def locale_is_kept() -> Iterator[None]:
+    """ITK's VTK reader, which is asked about every file that no other reader knows, sets the process's locale to "C".
+
+    Text that later tests read from files or processes would then have to be ASCII.
+    """
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)

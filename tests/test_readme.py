@@ -32,7 +32,7 @@ SMALLER = [
 
 def blocks(page: str) -> list[tuple[str, str]]:
     """Language and text of every block of a page that can be run."""
-    return BLOCK.findall((ROOT / page).read_text())
+    return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
 def commands(text: str) -> list[str]:
@@ -68,7 +68,7 @@ def folder(tmp_path_factory) -> Path:
         "fixed,moving,fixed_modality,moving_modality,transform\ncbct_01.nii.gz,ct_01.nii.gz,cbct,ct,truth.tfm\n"
     )
     agent = next(text for language, text in blocks("docs/your-agent.md") if text.startswith("# my_agent.py"))
-    (here / "my_agent.py").write_text(agent)
+    (here / "my_agent.py").write_text(agent, encoding="utf-8")
     policies = sorted((ROOT / "agents" / "weights").glob("greedy_supervised_rigid.onnx"))
     if policies:
         shutil.copy(policies[0], here / "policy.onnx")
@@ -79,7 +79,7 @@ def folder(tmp_path_factory) -> Path:
 def run(command: list[str], folder: Path) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
@@ -102,7 +102,7 @@ def test_blocks_are_found():
 
 
 def test_first_screen_names_the_two_commands():
-    screen = (ROOT / "README.md").read_text().splitlines()[:30]
+    screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30]
     assert any(line.startswith("make demo") for line in screen)
     assert any(line.startswith("make test") for line in screen)
 
@@ -113,13 +113,15 @@ def test_tables_of_the_readme_are_current():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    assert generate.readme() == (ROOT / "README.md").read_text(), "run: make docs"
+    assert generate.readme() == (ROOT / "README.md").read_text(encoding="utf-8"), "run: make docs"
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text())
-    targets += re.findall(r"`((?:regenv|agents|benchmarks|tests|docs)/[\w./-]*)`", (ROOT / page).read_text())
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+    targets += re.findall(
+        r"`((?:regenv|agents|benchmarks|tests|docs)/[\w./-]*)`", (ROOT / page).read_text(encoding="utf-8")
+    )
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
@@ -129,7 +131,7 @@ def test_site_builds_and_shows_every_environment(tmp_path):
 
     run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)], ROOT)
     for env_id in TASKS:
-        page = (tmp_path / "environments" / env_id / "index.html").read_text()
+        page = (tmp_path / "environments" / env_id / "index.html").read_text(encoding="utf-8")
         assert "Version History" in page
-    assert "fixed_landmarks" in (tmp_path / "your-scans" / "index.html").read_text()
-    assert "agents.oracle:factory" in (tmp_path / "agents" / "index.html").read_text()
+    assert "fixed_landmarks" in (tmp_path / "your-scans" / "index.html").read_text(encoding="utf-8")
+    assert "agents.oracle:factory" in (tmp_path / "agents" / "index.html").read_text(encoding="utf-8")
