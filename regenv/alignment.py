@@ -48,8 +48,8 @@ class Alignment:
         similarity_start: Similarity under the initial transform, larger is better.
         similarity_end: Similarity under ``transform``.
         similarity: Name of that measure.
-        confidence: Share, in [0, 1], of the further runs from nearby starts that end within 5 mm of this answer; NaN
-            with ``runs=1``.
+        confidence: Share, in [0, 1], of the further runs from nearby starts that end within 5 mm of this answer; 0
+            where the agent itself finds too little in common between the images; NaN with ``runs=1``.
         warnings: What the caller should know before trusting the transform; empty where nothing is amiss.
         steps: Actions taken, in all runs together.
         seconds: Wall time.
@@ -130,8 +130,8 @@ def align(
     found = [solver.solve(pose) for pose in nearby_starts(start, pair, runs, seed)]
     values = [measure.similarity(pose) for pose in found]
     best = int(np.argmax(values))
-    confidence = _agreement(found, best, pair) if runs > 1 else float("nan")
     pose, at_start, at_end = found[best], measure.similarity(start), values[best]
+    confidence = _agreement(found, best, pair) if runs > 1 else float("nan")
     warnings = []
     if at_end < at_start:
         warnings.append(
@@ -139,12 +139,17 @@ def align(
             "the start is returned: try another initial transform"
         )
         pose, at_end, confidence = start, at_start, 0.0
-    if (overlap := measure.overlap(pose)) < MIN_OVERLAP:
-        warnings.append(f"only {100 * overlap:.0f} % of the fixed view is covered by the moved image")
-    if confidence < MIN_CONFIDENCE and at_end > at_start:
+    elif not solver.recognised[best]:
+        warnings.append(
+            "the agent finds too little in common between the images to tell how they lie: do not rely on this answer"
+        )
+        confidence = 0.0
+    elif confidence < MIN_CONFIDENCE:
         warnings.append(
             f"only {100 * confidence:.0f} % of the further runs agree with this answer: look at it before you use it"
         )
+    if (overlap := measure.overlap(pose)) < MIN_OVERLAP:
+        warnings.append(f"only {100 * overlap:.0f} % of the fixed image is covered by the moved one")
     return Alignment(
         transform=matrix_to_sitk(pose),
         similarity_start=at_start,
@@ -228,6 +233,7 @@ class _Solver:
     def __init__(self, pair: ImagePair, model: str, agent: Any, seed: int) -> None:
         self.pair = pair
         self.steps = 0
+        self.recognised: list[bool] = []  # of each run: whether the agent itself finds enough in common
         self._refine = agent is None
         if agent is None:
             agent = str(resource("policies", DEFAULT_AGENT))
@@ -240,6 +246,7 @@ class _Solver:
     def solve(self, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """The agent's final transform from a start, ``(4, 4)``."""
         pose = self._answer(start) if self._env is None else self._episode(start)
+        self.recognised.append(_recognises(self._agent))
         if self._refine:
             from regenv.refine import refine
 
@@ -262,6 +269,12 @@ class _Solver:
             over = terminated or truncated
             self.steps += 1
         return info["transform"]
+
+
+def _recognises(agent: Any) -> bool:
+    """Whether a policy's last confidence reaches what it declares that an answer needs; True where it tells neither."""
+    confidence, needed = getattr(agent, "confidence", None), getattr(agent, "min_confidence", None)
+    return confidence is None or needed is None or float(np.ravel(confidence)[0]) >= float(needed)
 
 
 def _as_image(image: sitk.Image, name: str) -> Image:

@@ -93,6 +93,13 @@ def test_the_shipped_agent_finds_the_truth(problem):
     assert result.confidence == 1.0
 
 
+def test_images_that_have_nothing_in_common_are_not_sold_as_aligned(problem):
+    pytest.importorskip("onnxruntime", reason="needs the extra 'align'")
+    fixed, _, _, _ = problem
+    result = regenv.align(fixed, image_to_sitk(Blobs().load(1).moving))
+    assert result.confidence == 0.0 and result.warnings
+
+
 @pytest.mark.parametrize("spoil", ["nan", "constant", "flat"])
 def test_an_image_that_cannot_be_used_is_named(spoil, problem):
     fixed, moving, _, _ = problem
