@@ -6,6 +6,7 @@ Nothing doubtful is let through: every error names the file, what is wrong with 
 from __future__ import annotations
 
 import contextlib
+import locale
 import os
 import tempfile
 import warnings
@@ -278,15 +279,20 @@ def _read_array(header: ImageHeader, *, as_float: bool) -> NDArray[Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps ITK's own warnings off stderr: what matters of them is raised here as an error."""
+    """Keeps ITK's own warnings off stderr: what matters of them is raised here as an error.
+
+    And keeps the process's locale: one of ITK's readers leaves it at "C", after which Python decodes text as ASCII.
+    """
     import SimpleITK as sitk
 
+    spoken = locale.setlocale(locale.LC_ALL)
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+        locale.setlocale(locale.LC_ALL, spoken)
 
 
 def _wrong_format(path: Path) -> str:

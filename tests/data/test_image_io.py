@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import locale
 import re
 import struct
 import subprocess
@@ -397,3 +398,12 @@ def test_a_full_disk_while_writing_leaves_nothing(tmp_path: Path, name: str) -> 
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
     assert done.stdout.startswith(f"DataError cannot write {tmp_path / name}"), done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_file_leaves_the_locale_alone(tmp_path: Path) -> None:
+    before = locale.setlocale(locale.LC_ALL)
+    bad = tmp_path / "bad.vtk"
+    bad.write_text("this is no image")
+    with pytest.raises(DataError):
+        read_image(bad)
+    assert locale.setlocale(locale.LC_ALL) == before

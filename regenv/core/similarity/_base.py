@@ -115,7 +115,7 @@ class Similarity(ABC):
     def floors(self, state: NDArray[np.generic] | None, lanes: int) -> FloatArray:
         """S_floor of each lane, ``(B,)``."""
         if self.floor is None:
-            raise NotImplementedError(f"similarity {self.name!r} declares neither a floor nor floors()")
+            raise TypeError(f"similarity {self.name!r} declares neither a floor nor floors()")
         return np.full(lanes, self.floor)
 
     @abstractmethod
