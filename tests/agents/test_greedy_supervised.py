@@ -247,3 +247,17 @@ def test_shipped_weights_do_not_trust_images_that_do_not_belong_together(shipped
             shipped.act(observation)
             kept.append(float(shipped.confidence[0]))
     assert np.median(unrelated) < shipped.min_confidence < np.median(related)
+
+
+def test_the_shipped_file_is_the_export_of_the_shipped_weights(anatomies, tmp_path):
+    shipped = resource("policies", "greedy_supervised_rigid.onnx")
+    export(shipped.with_suffix(".safetensors"), tmp_path / "policy.onnx", Config.load())
+    one, two = PolicyAgent(shipped), PolicyAgent(tmp_path / "policy.onnx")
+    assert one.env_kwargs == two.env_kwargs and one.min_confidence == two.min_confidence
+    observation = PairGenerator(anatomies, seed=5).draw().observation
+    actions = []
+    for agent in (one, two):
+        agent.reset(observation)
+        actions.append((agent.act(observation), float(agent.confidence[0])))
+    np.testing.assert_array_equal(actions[0][0], actions[1][0])
+    assert actions[0][1] == pytest.approx(actions[1][1], rel=1e-4)
