@@ -85,7 +85,8 @@ class SimpleITKRegistration:
         method.SetMetricSamplingStrategy(method.RANDOM)
         factors = shrink_factors(fixed)
         voxels = [fixed.GetNumberOfPixels() / factor ** fixed.GetDimension() for factor in factors]
-        method.SetMetricSamplingPercentagePerLevel([min(1.0, self.samples / n) for n in voxels], self._seed)
+        # SimpleITK takes a seed of 0 for the time of day.
+        method.SetMetricSamplingPercentagePerLevel([min(1.0, self.samples / n) for n in voxels], self._seed + 1)
         mask = body_mask(fixed)
         if mask is not None:
             method.SetMetricFixedMask(mask)

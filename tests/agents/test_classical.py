@@ -38,10 +38,10 @@ def _factory(spec: str):
 def test_it_registers_and_repeats_itself(spec: str) -> None:
     make = _factory(spec)
     _, images, error = _problem()
-    first = matrix_from_sitk(make(seed=1).register(*images))
+    first = matrix_from_sitk(make(seed=0).register(*images))
     assert error(matrix_from_sitk(images[2])) > 10.0
     assert error(first) < 1.0
-    np.testing.assert_array_equal(matrix_from_sitk(make(seed=1).register(*images)), first)
+    np.testing.assert_array_equal(matrix_from_sitk(make(seed=0).register(*images)), first)
 
 
 @pytest.mark.parametrize("spec", ["agents.simpleitk:mi", "agents.simpleitk:ncc"])
