@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.image import Image
+
+if TYPE_CHECKING:
+    from regenv.core.camera import Camera
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +21,10 @@ class Truth:
 
     Attributes:
         transform: ``(d + 1, d + 1)`` matrix from fixed to moving physical points, where it is known exactly.
+        points_fixed: ``(N, d)`` physical points in mm on which the TRE is measured, where it is not the lattice of
+            :mod:`regenv.core.tre` (a truth that is no matrix) or the landmarks: exact correspondences, dense in the
+            body, or the corners of the target's box in projection.
+        points_moving: ``(N, d)``, row by row where they belong in the moving image.
         landmarks_fixed: ``(N, d)`` physical points in mm.
         landmarks_moving: ``(N, d)``, row by row the same anatomical points in the moving image.
         landmark_names: ``N`` names, or empty.
@@ -26,6 +34,8 @@ class Truth:
     """
 
     transform: NDArray[np.float64] | None = None
+    points_fixed: NDArray[np.float64] | None = None
+    points_moving: NDArray[np.float64] | None = None
     landmarks_fixed: NDArray[np.float64] | None = None
     landmarks_moving: NDArray[np.float64] | None = None
     landmark_names: tuple[str, ...] = ()
@@ -46,6 +56,10 @@ class ImagePair:
         fixed_mask: Boolean body mask on the fixed grid (``fixed.grid.shape``), or None for the whole image.
         moving_mask: Boolean mask on the moving grid, or None.
         truth: What is known of the right answer.
+        alignment: ``(d + 1, d + 1)`` linear transform, fixed to moving, that is *given* to an environment of a
+            deformable model, which finds the rest: ``T(x) = alignment (x + u(x))``; None for the identity. Other models
+            ignore it.
+        cameras: In projection, the cameras that took the fixed image: ``fixed.array[v]`` is what ``cameras[v]`` saw.
     """
 
     id: str
@@ -55,6 +69,8 @@ class ImagePair:
     fixed_mask: NDArray[np.bool_] | None = None
     moving_mask: NDArray[np.bool_] | None = None
     truth: Truth | None = None
+    alignment: NDArray[np.float64] | None = None
+    cameras: tuple[Camera, ...] = ()
 
     @property
     def ndim(self) -> int:

@@ -46,6 +46,18 @@ class Tissue(IntEnum):
     WHITE_MATTER = 29
     TOOTH = 30
     DIPLOE = 31
+    PROSTATE_PERIPHERAL = 32
+    PROSTATE_TRANSITION = 33
+    URINE = 34
+    RECTUM_WALL = 35
+    SEMINAL_VESICLE = 36
+    TUMOUR = 37
+    LIGAMENT = 38
+    MENISCUS = 39
+    HYALINE = 40
+    SYNOVIA = 41
+    BLOOD = 42
+    AMNION = 43
 
 
 class Organ(IntEnum):
@@ -71,6 +83,29 @@ class Organ(IntEnum):
     SKULL = 17
     MANDIBLE = 18
     BRAIN = 19
+    PROSTATE = 20
+    CENTRAL_GLAND = 21
+    BLADDER = 22
+    RECTUM = 23
+    PELVIS_BONE = 24
+    FEMUR_LEFT = 25
+    FEMUR_RIGHT = 26
+    LV_CAVITY = 27
+    LV_WALL = 28
+    RV_CAVITY = 29
+    FEMUR = 30
+    TIBIA = 31
+    PATELLA = 32
+    FEMORAL_CARTILAGE = 33
+    TIBIAL_CARTILAGE = 34
+    CORTEX = 35
+    WHITE_MATTER = 36
+    DEEP_GREY = 37
+    VENTRICLES = 38
+    CEREBELLUM = 39
+    BRAINSTEM = 40
+    CLAVICLES = 41
+    TUMOUR = 42
 
 
 ORGAN_NAMES: dict[int, str] = {int(o): o.name.lower() for o in Organ}
@@ -128,4 +163,17 @@ CT_NUMBERS: dict[Tissue, CTNumber] = {
     Tissue.WHITE_MATTER: CTNumber(28, 2, 2, 3, 0.02),
     Tissue.TOOTH: CTNumber(1900, 200, 60, 100),
     Tissue.DIPLOE: CTNumber(420, 90, 60, 90),
+    # New tissues go to the end: a subject's deviations are drawn in this order.
+    Tissue.PROSTATE_PERIPHERAL: CTNumber(38, 4, 4, 5, 0.2),
+    Tissue.PROSTATE_TRANSITION: CTNumber(44, 4, 6, 8, 0.3),
+    Tissue.URINE: CTNumber(6, 4, 2, 3),
+    Tissue.RECTUM_WALL: CTNumber(38, 5, 5, 6, 0.2),
+    Tissue.SEMINAL_VESICLE: CTNumber(24, 5, 5, 6, 0.1),
+    Tissue.TUMOUR: CTNumber(42, 6, 6, 8, 0.4),
+    Tissue.LIGAMENT: CTNumber(85, 10, 6, 8),
+    Tissue.MENISCUS: CTNumber(90, 10, 6, 8),
+    Tissue.HYALINE: CTNumber(75, 10, 6, 8),
+    Tissue.SYNOVIA: CTNumber(15, 5, 3, 4),
+    Tissue.BLOOD: CTNumber(45, 4, 2, 3, 1.0),
+    Tissue.AMNION: CTNumber(8, 4, 2, 3),
 }

@@ -1,0 +1,1 @@
+"""Families of procedural pairs: which anatomy, how the two scans are related, which physics. One file each."""
