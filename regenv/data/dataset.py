@@ -10,8 +10,7 @@ from regenv.data.pair import ImagePair
 from regenv.errors import OptionError, check_option, near_miss
 
 SPLITS = ("train", "validation", "test")
-FIELDS_OF_VIEW = ("torso", "spine", "heart", "head_and_neck")
-MODELS = ("rigid", "similarity", "affine")
+MODELS = ("rigid", "similarity", "affine", "sdm")
 EMBEDDED = ("phantom", "shapes")
 """Data sets that need no file; ``folder:PATH`` is the other kind."""
 
@@ -53,9 +52,10 @@ def make_dataset(
     *,
     split: str = "train",
     modalities: Sequence[str] = ("cbct", "ct"),
-    field_of_view: str = "torso",
+    field_of_view: str | None = None,
     model: str = "rigid",
     ndim: int = 3,
+    recipe: str = "torso",
 ) -> Dataset:
     """The data set of that name.
 
@@ -64,9 +64,10 @@ def make_dataset(
             (your images, see :class:`regenv.data.folder.FolderDataset`).
         split: ``"train"``, ``"validation"`` or ``"test"``.
         modalities: Of fixed and moving image, such as ``("cbct", "ct")``.
-        field_of_view: What the embedded anatomy shows: ``"torso"``, ``"spine"``, ``"heart"``, ``"head_and_neck"``.
+        field_of_view: What the embedded anatomy shows, one of the recipe's; None for its first.
         model: Transform model of the environment; a folder's true transforms are checked against it.
         ndim: 2 or 3; images of another dimension are refused.
+        recipe: How the embedded anatomy is made, a file of :mod:`regenv.data.recipes`.
 
     Returns:
         The data set.
@@ -76,7 +77,6 @@ def make_dataset(
         DataError: If files of a folder cannot be used.
     """
     check_option("split", split, SPLITS)
-    check_option("field_of_view", field_of_view, FIELDS_OF_VIEW)
     check_option("model", model, MODELS)
     check_option("ndim", ndim, (2, 3))
     modalities = tuple(modalities) if not isinstance(modalities, str) else (modalities,)
@@ -85,7 +85,7 @@ def make_dataset(
     if name == "phantom":
         from regenv.data.phantom import PhantomDataset
 
-        return PhantomDataset(split=split, modalities=modalities, field_of_view=field_of_view)
+        return PhantomDataset(split, modalities, field_of_view, recipe)
     if name == "shapes":
         from regenv.data.shapes import ShapesDataset
 

@@ -85,7 +85,7 @@ def with_random_frame(
     pair: ImagePair,
     rng: np.random.Generator,
     *,
-    max_crop: float = MAX_CROP,
+    max_crop: float | tuple[float, float] = MAX_CROP,
     max_shift_mm: float = MAX_SHIFT_MM,
     shuffle_axes: bool = True,
 ) -> ImagePair:
@@ -94,7 +94,8 @@ def with_random_frame(
     Args:
         pair: A pair whose truth holds a transform, landmarks, or both; arrays are not modified.
         rng: Draws motion, order of axes and crops.
-        max_crop: Largest share of an axis cut from either end of either image, in ``[0, 0.5)``.
+        max_crop: Largest share of an axis cut from either end of either image, in ``[0, 0.5)``; one number, or one for
+            the fixed and one for the moving image.
         max_shift_mm: Largest shift along each physical axis.
         shuffle_axes: Store the moving array in a random order and direction of its axes.
 
@@ -105,12 +106,14 @@ def with_random_frame(
     Raises:
         OptionError: If ``max_crop`` is out of range.
     """
-    if not 0.0 <= max_crop < 0.5:
+    shares = max_crop if isinstance(max_crop, tuple) else (max_crop, max_crop)
+    if not all(0.0 <= share < 0.5 for share in shares):
         raise OptionError(f"max_crop={max_crop} must be at least 0 and below 0.5 of an axis")
     pair = move_subject(pair, random_rigid(pair.moving.grid.centre, rng, max_shift_mm))
     if shuffle_axes:
         pair = _shuffle_moving(pair, rng)
-    boxes = [random_crop(grid, rng, max_crop) for grid in (pair.fixed.grid, pair.moving.grid)]
+    grids = (pair.fixed.grid, pair.moving.grid)
+    boxes = [random_crop(grid, rng, share) for grid, share in zip(grids, shares, strict=True)]
     masks = (pair.fixed_mask, pair.moving_mask)
     fixed_box, moving_box = (_unless_it_empties(box, mask) for box, mask in zip(boxes, masks, strict=True))
     return crop_pair(pair, fixed_box, moving_box)
@@ -156,11 +159,15 @@ def move_subject(pair: ImagePair, motion: FloatArray) -> ImagePair:
         truth = replace(
             truth,
             transform=None if truth.transform is None else motion @ truth.transform,
-            landmarks_moving=(
-                None if truth.landmarks_moving is None else transform_points(motion, truth.landmarks_moving)
-            ),
+            points_moving=_moved(motion, truth.points_moving),
+            landmarks_moving=_moved(motion, truth.landmarks_moving),
         )
-    return replace(pair, moving=moving, truth=truth)
+    alignment = None if pair.alignment is None else motion @ pair.alignment
+    return replace(pair, moving=moving, truth=truth, alignment=alignment)
+
+
+def _moved(motion: FloatArray, points: FloatArray | None) -> FloatArray | None:
+    return None if points is None else transform_points(motion, points)
 
 
 def random_crop(grid: Grid, rng: np.random.Generator, max_crop: float) -> tuple[slice, ...]:

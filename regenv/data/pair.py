@@ -21,27 +21,27 @@ class Truth:
 
     Attributes:
         transform: ``(d + 1, d + 1)`` matrix from fixed to moving physical points, where it is known exactly.
-        points_fixed: ``(N, d)`` physical points in mm on which the TRE is measured, where it is not the lattice of
-            :mod:`regenv.core.tre` (a truth that is no matrix) or the landmarks: exact correspondences, dense in the
-            body, or the corners of the target's box in projection.
-        points_moving: ``(N, d)``, row by row where they belong in the moving image.
         landmarks_fixed: ``(N, d)`` physical points in mm.
         landmarks_moving: ``(N, d)``, row by row the same anatomical points in the moving image.
         landmark_names: ``N`` names, or empty.
         labels_fixed: Integer label map on the fixed grid, or None.
         labels_moving: Integer label map on the moving grid, or None.
         label_names: Name of each label value.
+        points_fixed: ``(N, d)`` physical points in mm on which the TRE is measured, where it is not the lattice of
+            :mod:`regenv.core.tre` (a truth that is no matrix) or the landmarks: exact correspondences, dense in the
+            body, or the corners of the target's box in projection.
+        points_moving: ``(N, d)``, row by row where they belong in the moving image.
     """
 
     transform: NDArray[np.float64] | None = None
-    points_fixed: NDArray[np.float64] | None = None
-    points_moving: NDArray[np.float64] | None = None
     landmarks_fixed: NDArray[np.float64] | None = None
     landmarks_moving: NDArray[np.float64] | None = None
     landmark_names: tuple[str, ...] = ()
     labels_fixed: NDArray[np.integer] | None = None
     labels_moving: NDArray[np.integer] | None = None
     label_names: Mapping[int, str] = field(default_factory=dict)
+    points_fixed: NDArray[np.float64] | None = None
+    points_moving: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -41,16 +39,9 @@ def track_dataset(track: Track) -> Dataset:
 
 
 def generator_of(dataset: Dataset) -> str:
-    """Name and versions of what made the pairs, such as ``"phantom 3, cbct 1"``; a folder's pairs were not made."""
-    name = dataset.name.partition(":")[0]
-    version = getattr(sys.modules[type(dataset).__module__], "VERSION", None)
-    if version is None:
-        return name
-    parts = [f"{name} {version}"]
-    for modality in dict.fromkeys(getattr(dataset, "modalities", ())):
-        physics = getattr(importlib.import_module(f"regenv.data.modality.{modality}"), "VERSION", None)
-        parts += [] if physics is None else [f"{modality} {physics}"]
-    return ", ".join(parts)
+    """Name and versions of what made the pairs, such as ``"phantom 8, cbct 3"``; a folder's pairs were not made."""
+    generator = getattr(dataset, "generator", None)
+    return dataset.name.partition(":")[0] if generator is None else str(generator)
 
 
 def derive_cases(

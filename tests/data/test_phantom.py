@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import regenv.data.phantom as phantom
 from regenv.core.geometry import transform_points
 from regenv.core.resample import resample
-from regenv.data.phantom import CASES, SUBJECTS, PhantomDataset
+from regenv.data.phantom import CASES, FIRST_SEED, SUBJECTS, PhantomDataset
+from regenv.data.recipes import torso
 from regenv.errors import OptionError
 
 
@@ -16,8 +16,8 @@ from regenv.errors import OptionError
 def _coarse(monkeypatch, tmp_path_factory):
     """Coarse anatomies in a cache of their own keep these tests quick."""
     monkeypatch.setenv("REGENV_CACHE", str(tmp_path_factory.getbasetemp() / "phantom-cache"))
-    monkeypatch.setattr(phantom, "_ANATOMY_MM", dict.fromkeys(phantom._ANATOMY_MM, 4.0))
-    monkeypatch.setattr(phantom, "VERSION", "test")
+    monkeypatch.setattr(torso, "_ANATOMY_MM", dict.fromkeys(torso._ANATOMY_MM, 4.0))
+    monkeypatch.setattr(torso, "RECIPE", replace(torso.RECIPE, version="test"))
 
 
 def test_splits_are_disjoint_and_of_the_announced_size():
@@ -29,7 +29,7 @@ def test_splits_are_disjoint_and_of_the_announced_size():
         assert dataset.ndim == 3 and dataset.split == split
     assert not subjects["train"] & subjects["test"]
     assert not subjects["train"] & subjects["validation"]
-    seeds = [set(range(phantom._FIRST_SEED[s], phantom._FIRST_SEED[s] + SUBJECTS[s])) for s in SUBJECTS]
+    seeds = [set(range(FIRST_SEED[s], FIRST_SEED[s] + SUBJECTS[s])) for s in SUBJECTS]
     assert not (seeds[0] & seeds[1] or seeds[0] & seeds[2] or seeds[1] & seeds[2])
 
 
