@@ -8,7 +8,7 @@ import pytest
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.shapes import rotation
-from regenv.data.modality.scan import scan
+from regenv.data.modality.scan import flat, scan
 
 
 def _ramp(ndim=3):
@@ -77,6 +77,16 @@ def test_outside_the_signal_lies_its_background():
 def test_dimensions_must_agree():
     with pytest.raises(ValueError, match="2-D signal"):
         scan(_ramp(2), _oblique(), 1.0)
+
+
+def test_a_flat_slice_keeps_distances_and_its_own_coordinates():
+    grid = _oblique(size=(12, 9, 1))
+    image = flat(Image(np.arange(108, dtype=np.float32).reshape(1, 9, 12), grid, "t2"))
+    assert image.grid.ndim == 2 and image.array.shape == (9, 12) and image.modality == "t2"
+    inplane = grid.points()[0] @ grid.direction[:, :2]
+    np.testing.assert_allclose(image.grid.points(), inplane, atol=1e-9)
+    with pytest.raises(ValueError, match="single slice"):
+        flat(_ramp())
 
 
 def test_it_is_fast():

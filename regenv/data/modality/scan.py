@@ -157,3 +157,26 @@ def _sample(volume, index, steps, background, out):
             near, far = a + v * (b - a), c + v * (d - c)
             total += near + w * (far - near)
         out[n] = total / np.float32(len(steps))
+
+
+def flat(image: Image) -> Image:
+    """The slice of a one-slice 3-D image as a 2-D image, in mm along its own axes about the physical origin's foot.
+
+    Args:
+        image: ``(W, H, 1)``.
+
+    Returns:
+        A 2-D image whose physical point ``(a, b)`` is the point ``a * x axis + b * y axis`` of the slice's plane.
+
+    Raises:
+        ValueError: If there is more than one slice.
+    """
+    return Image(image.array[0], flat_grid(image.grid), image.modality, image.background)
+
+
+def flat_grid(grid: Grid) -> Grid:
+    """The grid of :func:`flat`."""
+    if grid.ndim != 3 or grid.size[2] != 1:
+        raise ValueError(f"only a single slice is flat, got a grid of size {grid.size}")
+    origin = grid.direction[:, :2].T @ np.asarray(grid.origin)
+    return Grid(grid.size[:2], grid.spacing[:2], (float(origin[0]), float(origin[1])), np.eye(2))
