@@ -15,9 +15,25 @@ from regenv.data.anatomy.trunk import Fields
 Landmarks = dict[str, NDArray[np.float64]]
 
 
-def paint_abdomen(canvas: Canvas, subject: Subject, fields: Fields, landmarks: Landmarks) -> None:
-    """Paints the organs below the diaphragm into the fat of the abdominal cavity."""
+def paint_abdomen(
+    canvas: Canvas,
+    subject: Subject,
+    fields: Fields,
+    landmarks: Landmarks,
+    loose: np.random.Generator | None = None,
+) -> None:
+    """Paints the organs below the diaphragm into the fat of the abdominal cavity.
+
+    Args:
+        canvas: What is painted on.
+        subject: Whose organs.
+        fields: The subject's distance fields.
+        landmarks: Gains the points of the abdomen.
+        loose: Draws what two patients of one shape do not share (bowel, its contents, vessels of the liver); default
+            the subject's own generator.
+    """
     rng = np.random.default_rng([subject.seed, 61])
+    loose = rng if loose is None else loose
     low = canvas.box((-150, -190, -420), (150, 90, 0))
     if any(s.stop <= s.start for s in low):
         return
@@ -26,11 +42,11 @@ def paint_abdomen(canvas: Canvas, subject: Subject, fields: Fields, landmarks: L
     _paint_strands(inside)
     _paint_kidneys(inside, subject, rng, landmarks)
     _paint_spleen(inside, subject, rng, landmarks)
-    _paint_bowel(inside, subject, rng)
-    _paint_colon(inside, subject, rng)
+    _paint_bowel(inside, subject, loose)
+    _paint_colon(inside, subject, loose)
     _paint_pancreas(inside, subject, rng)
     _paint_stomach(inside, subject, rng)
-    _paint_liver(inside, subject, rng, landmarks)
+    _paint_liver(inside, subject, rng, loose, landmarks)
 
 
 class _Region:
@@ -112,7 +128,9 @@ def _paint_kidneys(r: _Region, subject: Subject, rng: np.random.Generator, landm
         )
 
 
-def _paint_liver(r: _Region, subject: Subject, rng: np.random.Generator, landmarks: Landmarks) -> None:
+def _paint_liver(
+    r: _Region, subject: Subject, rng: np.random.Generator, loose: np.random.Generator, landmarks: Landmarks
+) -> None:
     """Everything under the right dome down to a slanting lower surface, thinning to the left."""
     tip = -172.0 - 0.5 * subject.inflation + rng.normal(0, 13)
     size = float(np.clip(rng.normal(1.0, 0.08), 0.8, 1.2))
@@ -133,7 +151,7 @@ def _paint_liver(r: _Region, subject: Subject, rng: np.random.Generator, landmar
     fissure = np.maximum(np.maximum(fissure, 0.5 * (r.z + 92)), 0.5 * (r.y + 62))
     d = smooth_max(d, -fissure, 4.0)
     r.paint(d, Tissue.LIVER, Organ.LIVER)
-    _paint_liver_vessels(r, rng, tip, slope)
+    _paint_liver_vessels(r, loose, tip, slope)
     gall = ellipsoid(r.x, r.y, r.z, bladder_at, (14, 17, 25), rotation(rx=30, ry=10))
     r.paint(gall - 1.3, Tissue.WALL)
     r.paint(gall, Tissue.FLUID)

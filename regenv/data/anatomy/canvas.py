@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from regenv.core.geometry import Grid
 from regenv.data.anatomy import kernels
 from regenv.data.anatomy.tissues import Organ, Tissue
-from regenv.data.anatomy.warp import Warp
+from regenv.data.anatomy.warp import Warp, smooth_noise
 
 Box = tuple[slice, slice, slice]
 FloatField = NDArray[np.float32]
@@ -73,6 +73,14 @@ class Canvas:
     def coordinates(self, box: Box) -> tuple[FloatField, FloatField, FloatField]:
         """Template coordinates x, y, z in a box."""
         return self.x[box], self.y[box], self.z[box]
+
+    def noise(self, rng: np.random.Generator, scale_mm: float) -> FloatField:
+        """A random field of unit variance over the canvas, see :func:`regenv.data.anatomy.warp.smooth_noise`."""
+        return smooth_noise(rng, self.grid, scale_mm)
+
+    def heights(self, box: Box, column: tuple[int, int]) -> FloatField:
+        """Template z of the slices of a box, as in one column ``[y, x]``; broadcasts against the box."""
+        return self.z[box[0], column[0], column[1]][:, None, None]
 
     def paint(
         self,

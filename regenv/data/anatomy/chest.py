@@ -36,14 +36,14 @@ def _paint_middle(canvas: Canvas, subject: Subject, fields: Fields) -> None:
     """The mediastinum's fat between the lungs, and the tissue beside the spine."""
     box = canvas.box((-48, -220, -150), (48, 60, 185))
     x, y, _ = canvas.coordinates(box)
-    level = canvas.z[box[0], canvas.z.shape[1] // 2, canvas.z.shape[2] // 2]
+    level = canvas.heights(box, (canvas.z.shape[1] // 2, canvas.z.shape[2] // 2))
     shift = np.float32(2.0) * fields.bumps[box]
     front = subject.cavity.at(60.0)
     # a thin sheet before the heart, a broader wedge around the great vessels and in the upper aperture
     y_front = np.float32(front[1] - front[3])
     wide = np.interp(level, [-80, 30, 60, 95, 125, 150, 175], [4, 4, 8, 11, 17, 26, 32]).astype(np.float32)
     deep = np.clip((y - y_front - 16) / 30, 0.15, 1.0)
-    sheet = np.abs(x - 3 + shift) - wide[:, None, None] * deep
+    sheet = np.abs(x - 3 + shift) - wide * deep
     sheet = np.maximum(sheet, y - 10)
     canvas.paint(box, np.maximum(sheet, fields.cavity[box] - 2), Tissue.FAT, Organ.NONE, over=LUNG_ONLY)
     points = np.array([v.centre for v in subject.vertebrae])
@@ -214,21 +214,28 @@ def _paint_heart(canvas: Canvas, subject: Subject, m: Mediastinum, fields: Field
     landmarks["heart_centre"] = h + axis * 17 * s + np.array([8, 10, 0])
 
 
-def paint_lung_vessels(canvas: Canvas, subject: Subject, m: Mediastinum) -> None:
-    """Arteries, veins and bronchi, as trees that fill the space of each lung."""
+def lung_trees(subject: Subject, m: Mediastinum) -> dict[tuple[int, int], NDArray[np.float64]]:
+    """Vessels of the lungs in template mm: by side (-1 right, 1 left) and kind (0 arteries, 1 veins), for ``tubes``."""
+    trees = {}
     for side in (-1, 1):
         for kind, leaves, first in ((0, 260, 6.5), (1, 200, 5.5)):
             rng = np.random.default_rng([subject.seed, 51, side + 1, kind])
             goals = _goals(subject, rng, leaves, side)
             root = m.hila[side] + (np.array([0.0, 0, 0]) if kind == 0 else np.array([side * 8.0, -4, -22]))
-            tree = grow_tree(root, goals, first, rng)
-            canvas.tubes(tree, Tissue.LUNG_VESSEL, over=LUNG_ONLY)
-            if kind == 0:
-                thick = tree[tree[:, 3] > 1.7].copy()
-                thick[:, [0, 4]] += side * 1.5
-                thick[:, [1, 5]] += 5.0
-                canvas.tubes(thick, Tissue.WALL, over=(Tissue.LUNG, Tissue.LUNG_VESSEL), grow=0.3)
-                canvas.tubes(thick, Tissue.AIR, over=(Tissue.WALL, Tissue.LUNG), grow=-0.9)
+            trees[side, kind] = grow_tree(root, goals, first, rng)
+    return trees
+
+
+def paint_lung_vessels(canvas: Canvas, subject: Subject, m: Mediastinum) -> None:
+    """Arteries, veins and bronchi, as trees that fill the space of each lung."""
+    for (side, kind), tree in lung_trees(subject, m).items():
+        canvas.tubes(tree, Tissue.LUNG_VESSEL, over=LUNG_ONLY)
+        if kind == 0:
+            thick = tree[tree[:, 3] > 1.7].copy()
+            thick[:, [0, 4]] += side * 1.5
+            thick[:, [1, 5]] += 5.0
+            canvas.tubes(thick, Tissue.WALL, over=(Tissue.LUNG, Tissue.LUNG_VESSEL), grow=0.3)
+            canvas.tubes(thick, Tissue.AIR, over=(Tissue.WALL, Tissue.LUNG), grow=-0.9)
 
 
 def _goals(subject: Subject, rng: np.random.Generator, count: int, side: int) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from regenv.data.anatomy.head import paint_head
 from regenv.data.anatomy.spine import paint_spine
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.trunk import Fields, make_fields, paint_back_muscles, paint_layers
-from regenv.data.anatomy.warp import Warp, smooth_noise
+from regenv.data.anatomy.warp import Warp
 
 # levels (lowest and highest, template mm) that each field of view paints; the body is always whole across
 _LEVELS = {
@@ -84,8 +84,8 @@ def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[s
     top = np.where(swap, canvas.under, canvas.top)
     under = np.where(swap, canvas.top, canvas.under)
     share = np.where(swap, 255 - canvas.share, canvas.share)
-    coarse = smooth_noise(np.random.default_rng([seed, 14]), canvas.grid, 9.0)
-    fine = smooth_noise(np.random.default_rng([seed, 15]), canvas.grid, 3.2)
+    coarse = canvas.noise(np.random.default_rng([seed, 14]), 9.0)
+    fine = canvas.noise(np.random.default_rng([seed, 15]), 3.2)
     return Anatomy(canvas.grid, top, under, share, canvas.organ, body, coarse, fine, inside, seed)
 
 

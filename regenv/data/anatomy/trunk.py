@@ -11,7 +11,6 @@ from regenv.data.anatomy.canvas import Canvas
 from regenv.data.anatomy.shapes import capsule, ellipsoid, path, rotation, smooth_max, smooth_min
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Tissue
-from regenv.data.anatomy.warp import smooth_noise
 
 FloatField = NDArray[np.float32]
 
@@ -42,9 +41,9 @@ class Fields:
 def make_fields(canvas: Canvas, subject: Subject) -> Fields:
     """Evaluates the distance fields of a subject on a canvas."""
     x, y, z = canvas.x, canvas.y, canvas.z
-    septa = smooth_noise(np.random.default_rng([subject.seed, 11]), canvas.grid, 11.0)
-    sheets = smooth_noise(np.random.default_rng([subject.seed, 17]), canvas.grid, 24.0)
-    bumps = smooth_noise(np.random.default_rng([subject.seed, 12]), canvas.grid, 38.0)
+    septa = canvas.noise(np.random.default_rng([subject.seed, 11]), 11.0)
+    sheets = canvas.noise(np.random.default_rng([subject.seed, 17]), 24.0)
+    bumps = canvas.noise(np.random.default_rng([subject.seed, 12]), 38.0)
     cavity = subject.cavity.distance(x, y, z)
     # the lungs end in their apex, the neck under the skull
     cavity = np.maximum(cavity, z - 180)
@@ -65,7 +64,7 @@ def _flatten_back(canvas: Canvas, subject: Subject, wall: FloatField, skin: Floa
     z = np.arange(-400.0, 200.0, 10.0)
     c = subject.skin.at(z)
     lowest = np.convolve(np.pad(c[:, 1] + c[:, 4], 4, mode="edge"), np.ones(9) / 9, "valid")
-    plane = np.interp(canvas.z[:, 0, 0], z, lowest - 7.0).astype(np.float32)[:, None, None]
+    plane = np.interp(canvas.heights(canvas.everything, (0, 0)), z, lowest - 7.0).astype(np.float32)
     behind = canvas.y - plane
     furrow = 3.5 * np.exp(-((canvas.x / 13) ** 2))
     skin[:] = smooth_max(skin, behind + furrow.astype(np.float32), 26.0)
