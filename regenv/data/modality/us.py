@@ -1,14 +1,16 @@
 """Ultrasound: speckle, interfaces, attenuation, shadows and enhancement, in the sector of a three-dimensional probe.
 
-The image is made along the beams. Scatterers of random phase, as strong as the tissue's backscatter, are convolved with
-the pulse's envelope and a beam that is narrowest at its focus, which gives fully developed speckle (Meunier and Bertrand,
-IEEE Trans. Biomed. Eng. 42 (1995) 1082-1094). A change of acoustic impedance along a beam reflects, most strongly where the
-surface faces the transducer, and takes from what goes on; attenuation accumulates along the beam, and the machine makes up
-for that of average tissue, so that bone and gas throw shadows and fluid brightens what is behind it (Shams, Hartley and
-Navab, MICCAI 2008, 888-895; Salehi et al., MICCAI 2015, 504-511). The envelope is compressed logarithmically to 0..255.
+The image is made along the beams. Scatterers of random phase, as strong as the tissue's backscatter, are convolved
+with the pulse's envelope and a beam that is narrowest at its focus, which gives fully developed speckle (Meunier and
+Bertrand, IEEE Trans. Biomed. Eng. 42 (1995) 1082-1094). A change of acoustic impedance along a beam reflects, most
+strongly where the surface faces the transducer, and takes from what goes on; attenuation accumulates along the beam,
+and the machine makes up for that of average tissue, so that bone and gas throw shadows and fluid brightens what is
+behind it (Shams, Hartley and Navab, MICCAI 2008, 888-895; Salehi et al., MICCAI 2015, 504-511). The envelope is
+compressed logarithmically to 0..255.
 
-Impedances and attenuations are after Duck, Physical Properties of Tissue (1990), and Szabo, Diagnostic Ultrasound Imaging
-(2014), appendix B; echogenicities are relative to the prostate's peripheral zone and chosen to look as they do in practice.
+Impedances and attenuations are after Duck, Physical Properties of Tissue (1990), and Szabo, Diagnostic Ultrasound
+Imaging (2014), appendix B; echogenicities are relative to the prostate's peripheral zone and chosen to look as they
+do in practice.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class Probe:
     """A transducer that sweeps a volume.
 
     Attributes:
-        position: Physical point (mm) from which depth is counted: the centre of curvature of a fan, the middle of the axis
-            of a cylinder.
+        position: Physical point (mm) from which depth is counted: the centre of curvature of a fan, the middle of the
+            axis of a cylinder.
         axes: ``(3, 3)`` orthonormal, columns: lateral (along the image), elevational (along the sweep), and depth.
         shape: ``"fan"``: the fan's plane tilts about the lateral axis through ``position`` (end-fire, curvilinear and
             wobbling probes). ``"cylinder"``: the fan's plane travels along the elevational axis (side-fire probes on a
@@ -160,15 +162,16 @@ def us(
 ) -> Image:
     """A three-dimensional ultrasound image of an anatomy.
 
-    How echogenic each of this subject's tissues is comes from the subject's seed, so that two images of one subject agree;
-    speckle, gain and time-gain compensation come from ``rng``.
+    How echogenic each of this subject's tissues is comes from the subject's seed, so that two images of one subject
+    agree; speckle, gain and time-gain compensation come from ``rng``.
 
     Args:
         anatomy: The subject; beyond its grid the values of its edge go on.
         rng: Draws speckle, noise and the machine's settings.
         grid: Voxels of the image, oblique or not.
         probe: Where the transducer lies and what it sees.
-        displace: Physical points ``(N, 3)`` of the image to those of ``anatomy`` whose tissue is there (None: as at rest).
+        displace: Physical points ``(N, 3)`` of the image to those of ``anatomy`` whose tissue is there (None: as at
+            rest).
         acoustics: Replaces entries of :data:`ACOUSTICS`.
 
     Returns:

@@ -1,7 +1,7 @@
 """Compiled loops of the ultrasound model: serial over a range of lanes, without the global interpreter lock.
 
-Beam arrays are ``[sweep, beam, depth]``. ``geometry`` holds shape (1 cylinder, 0 fan), inner and outer radius, half angle,
-half sweep, the steps along sweep, beam and depth, and their counts; see ``us._Beams``.
+Beam arrays are ``[sweep, beam, depth]``. ``geometry`` holds shape (1 cylinder, 0 fan), inner and outer radius, half
+angle, half sweep, the steps along sweep, beam and depth, and their counts; see ``us._Beams``.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
