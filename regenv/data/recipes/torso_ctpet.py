@@ -1,0 +1,90 @@
+"""PET and CT of one trunk, taken on two scanners: a rigid problem between function and form.
+
+The fixed image is an FDG-PET, the moving one a CT, diagnostic or of low dose. The patient lies up to 10 degrees
+differently about each axis in the second scan. Tumours are hot in the PET and show in the CT as nodules.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from regenv.core.geometry import Grid
+from regenv.core.image import Image
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.lesions import Lesion, draw_lesions, with_lesions
+from regenv.data.anatomy.region import trunk
+from regenv.data.frames import case_generator
+from regenv.data.modality.pet import pet
+from regenv.data.pair import ImagePair
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._trunk_scans import ct_scan, labels_and_body, tilt, truth_of
+
+VERSION = 1
+"""Raised whenever the same seed gives other images."""
+
+_NAME = "torso_ctpet"
+_ANATOMY_MM = 4.0
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """One subject scanned twice.
+
+    Args:
+        seed: The subject.
+        modalities: Of the fixed and the moving image, ``"pet"`` or ``"ct"``.
+        field_of_view: ``"torso"``.
+
+    Returns:
+        The pair in the subject's own space; the true transform is the identity.
+    """
+    del field_of_view
+    anatomy = trunk(seed, _ANATOMY_MM)
+    lesions = draw_lesions(anatomy, case_generator(_NAME, seed, "lesions"))
+    anatomy = with_lesions(anatomy, lesions)
+    images, masks, labels = [], [], []
+    for role, modality in zip(("fixed", "moving"), modalities, strict=True):
+        rng = case_generator(_NAME, seed, role, modality)
+        axes = np.eye(3) if role == "fixed" else tilt(case_generator(_NAME, seed, "tilt"))
+        image = _scan(anatomy, lesions, modality, axes, rng)
+        organ, body = labels_and_body(anatomy, image.grid)
+        images.append(image)
+        masks.append(body)
+        labels.append(organ)
+    truth = truth_of(anatomy, np.eye(4), (images[0].grid, images[1].grid), (labels[0], labels[1]), (masks[0], masks[1]))
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+
+
+def _scan(
+    anatomy: Anatomy, lesions: tuple[Lesion, ...], modality: str, axes: np.ndarray, rng: np.random.Generator
+) -> Image:
+    """One scan along the given axes of the scanner."""
+    if modality == "pet":
+        return pet(anatomy, rng, scan_grid(anatomy, rng, axes, (4.0, 5.0), (4.0, 5.0)), lesions)
+    low_dose = bool(rng.random() < 0.5)
+    return ct_scan(anatomy, rng, scan_grid(anatomy, rng, axes, (3.2, 4.0), (3.5, 5.0)), low_dose)
+
+
+def scan_grid(
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    axes: np.ndarray,
+    pixel_mm: tuple[float, float],
+    slice_mm: tuple[float, float],
+) -> Grid:
+    """A scan's voxels over most of a trunk, off its centre by a few mm; the table lies behind the patient."""
+    pixel, thickness = float(rng.uniform(*pixel_mm)), float(rng.uniform(*slice_mm))
+    field = np.array([min(anatomy.grid.extent[0] + 24, 424.0), min(anatomy.grid.extent[1] + 60, 340.0)])
+    length = min(float(rng.uniform(270, 315)), anatomy.grid.extent[2] - 100)
+    size = (*(int(n) for n in np.ceil(field / pixel)), int(length / thickness))
+    # towards the back, where the table is, and along the body
+    shift = np.array([0.0, 12.0, 0.0]) + rng.uniform(-1, 1, 3) * [8, 6, 10]
+    return Grid.centred(size, (pixel, pixel, thickness), anatomy.grid.centre + axes @ shift, axes)
+
+
+RECIPE = Recipe(
+    name="torso_ctpet",
+    version=VERSION,
+    modalities=("pet", "ct"),
+    fields_of_view=("torso",),
+    make=make,
+)
