@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from regenv.envs.actions import ActionScheme, make_actions
+from regenv.envs.remaining import MatrixRemaining
 
 
 class Oracle:
@@ -64,7 +65,7 @@ class Oracle:
         pose = self._env.get_state()["transform"]
         residual = np.linalg.inv(pose @ frame) @ self._target["truth"] @ frame
         local = (self._target["points"] - frame[:-1, -1]) @ frame[:-1, :-1]
-        return self._actions.expert(residual, local)
+        return self._actions.expert(MatrixRemaining(self._env.model, residual, local))
 
 
 def factory(seed: int = 0) -> Oracle:

@@ -9,6 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+IMAGINGS = ("volume", "slice", "radiograph", "depth")
+"""How the moved image comes about: the moving image resampled (also in 2-D), slices of it as thick as those of the
+fixed image, or what a camera sees of it."""
+
+PROJECTIONS = ("radiograph", "depth")
+"""Those of a camera."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -20,7 +27,12 @@ class Task:
         description: A paragraph for the environment's page.
         ndim: 2 or 3.
         modalities: Modality of the fixed and of the moving image.
-        model: Transform model, a name of :mod:`regenv.core.models`.
+        model: Transform model: ``"rigid"``, ``"similarity"``, ``"affine"``, or ``"sdm"``, a statistical deformation
+            model fitted to the training subjects of the recipe.
+        recipe: How the embedded pairs are made, a file of :mod:`regenv.data.recipes`.
+        field_of_view: Default variant of the recipe.
+        imaging: How the moved image comes about, one of :data:`IMAGINGS`.
+        planes: Slices or radiographs of the fixed image, for each field of view that has not one.
         similarity: Default similarity of the reward, a name of :mod:`regenv.core.similarity`.
         misalignment: Half width of the uniform start distribution for each unit of the model's degrees of freedom.
         steps: Coarse and fine step in the degree of freedom's unit.
@@ -42,6 +54,10 @@ class Task:
     model: str
     similarity: str
     misalignment: Mapping[str, float]
+    recipe: str = "torso"
+    field_of_view: str = "torso"
+    imaging: str = "volume"
+    planes: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[float, ...] = (4.0, 0.5)
     horizon: int = 100
     view_size: int = 64

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,35 @@ from regenv.core.geometry import FloatArray
 
 MODEL_NAMES = ("rigid", "similarity", "affine")
 _AXES = "xyz"
+
+
+class TransformModel(Protocol):
+    """What matrix groups and statistical deformation models have in common."""
+
+    @property
+    def name(self) -> str:
+        """``"rigid"``, ``"similarity"``, ``"affine"`` or ``"sdm"``."""
+        ...
+
+    @property
+    def ndim(self) -> int:
+        """2 or 3."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each degree of freedom."""
+        ...
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit of each degree of freedom: ``"mm"``, ``"deg"``, ``"%"`` or ``"sd"``."""
+        ...
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of degrees of freedom, K."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from regenv.core.models import MatrixModel
+from regenv.core.models import TransformModel
+from regenv.envs.remaining import Remaining
 from regenv.errors import near_miss
 
 
 class ActionScheme(Protocol):
     """What the engine needs of a scheme."""
 
-    model: MatrixModel
+    model: TransformModel
     steps: tuple[float, ...]
 
     @property
@@ -32,16 +33,9 @@ class ActionScheme(Protocol):
         """Coefficients ``(B, K)`` and STOP flags ``(B,)`` of a batch of actions."""
         ...
 
-    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> Any:
-        """The greedy action for one residual ``(d + 1, d + 1)`` (what is left to do, in the view's frame)."""
+    def expert(self, left: Remaining) -> Any:
+        """The greedy action of who knows what is left to do."""
         ...
-
-
-def _displacement(matrices: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean distance in mm that each of ``(A, d + 1, d + 1)`` moves the points ``(N, d)``."""
-    d = points.shape[1]
-    moved = points @ np.swapaxes(matrices[:, :d, :d], 1, 2) + matrices[:, None, :d, d] - points
-    return np.sqrt((moved**2).sum(-1)).mean(-1)
 
 
 class DiscreteActions:
@@ -51,7 +45,7 @@ class DiscreteActions:
     the next one ``-steps[i]``; STOP, where there is one, is the last.
     """
 
-    def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = True) -> None:
+    def __init__(self, model: TransformModel, steps: Sequence[float], stop: bool = True) -> None:
         self.model = model
         self.steps = tuple(steps)
         self.stop = stop
@@ -64,7 +58,6 @@ class DiscreteActions:
         if stop:
             rows.append(np.zeros(len(model.names)))
         self.table = np.array(rows)
-        self._inverses = model.exp(-self.table)
         self.space = spaces.Discrete(len(rows))
 
     def decode(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -72,11 +65,11 @@ class DiscreteActions:
         index = self._checked(actions)
         return self.table[index], self._stops(index)
 
-    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> np.int64:
+    def expert(self, left: Remaining) -> np.int64:
         """The action after which the points are nearest to where they belong; STOP when none brings them nearer."""
-        errors = _displacement(self._inverses @ residual, points)
+        errors = left.errors(self.table)
         if self.stop:
-            errors[-1] = np.nextafter(_displacement(residual[None], points)[0], 0)
+            errors[-1] = np.nextafter(errors[-1], 0)  # STOP is the step of zeros: a gain has to beat it
         return np.int64(np.argmin(errors))
 
     def _stops(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -95,7 +88,7 @@ class MultiDiscreteActions:
     For each of K degrees of freedom: 0 is no step, ``2 * i + 1`` is ``+steps[i]``, ``2 * i + 2`` is ``-steps[i]``.
     """
 
-    def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = True) -> None:
+    def __init__(self, model: TransformModel, steps: Sequence[float], stop: bool = True) -> None:
         self.model = model
         self.steps = tuple(steps)
         self.stop = stop
@@ -116,12 +109,11 @@ class MultiDiscreteActions:
         moving: NDArray[np.bool_] = (index != 0).any(axis=1)
         return self._sizes[index], ~moving if self.stop else np.zeros(len(index), dtype=bool)
 
-    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.int64]:
+    def expert(self, left: Remaining) -> NDArray[np.int64]:
         """Per degree of freedom the step nearest to what is left; STOP when all together bring the points no nearer."""
-        left = self.model.log(residual[None])[0]
-        index = np.abs(left[:, None] - self._sizes[None]).argmin(axis=1).astype(np.int64)
-        after = np.linalg.inv(self.model.exp(self._sizes[index][None])) @ residual
-        if self.stop and _displacement(after, points)[0] >= _displacement(residual[None], points)[0]:
+        index = np.abs(left.coefficients[:, None] - self._sizes[None]).argmin(axis=1).astype(np.int64)
+        after, now = left.errors(np.stack([self._sizes[index], np.zeros(len(index))]))
+        if self.stop and after >= now:
             index[:] = 0
         return index
 
@@ -132,7 +124,7 @@ class ContinuousActions:
     With ``stop``, a last entry over 0.5 is STOP.
     """
 
-    def __init__(self, model: MatrixModel, steps: Sequence[float], stop: bool = False) -> None:
+    def __init__(self, model: TransformModel, steps: Sequence[float], stop: bool = False) -> None:
         self.model = model
         self.steps = tuple(steps)
         self.stop = stop
@@ -148,16 +140,16 @@ class ContinuousActions:
         stops = values[:, size] > 0.5 if self.stop else np.zeros(len(values), dtype=bool)
         return np.clip(values[:, :size], -1.0, 1.0) * self._scale, stops
 
-    def expert(self, residual: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float32]:
-        """What is left, as far as one step reaches; STOP (where asked for) under 0.1 mm."""
-        left = self.model.log(residual[None])[0] / self._scale
-        action = np.clip(left, -1.0, 1.0)
+    def expert(self, left: Remaining) -> NDArray[np.float32]:
+        """What is left, as far as one step reaches; STOP (where asked for) once a step gains under 0.1 mm."""
+        action = np.clip(left.coefficients / self._scale, -1.0, 1.0)
         if self.stop:
-            action = np.append(action, float(_displacement(residual[None], points)[0] < 0.1))
+            after, now = left.errors(np.stack([action * self._scale, np.zeros(len(action))]))
+            action = np.append(action, float(now - after < 0.1))
         return action.astype(np.float32)
 
 
-ACTIONS: dict[str, Callable[[MatrixModel, Sequence[float], bool], ActionScheme]] = {
+ACTIONS: dict[str, Callable[[TransformModel, Sequence[float], bool], ActionScheme]] = {
     "discrete": DiscreteActions,
     "unit": DiscreteActions,
     "multidiscrete": MultiDiscreteActions,
@@ -167,7 +159,7 @@ ACTIONS: dict[str, Callable[[MatrixModel, Sequence[float], bool], ActionScheme]]
 
 def make_actions(
     name: str,
-    model: MatrixModel,
+    model: TransformModel,
     *,
     steps: Sequence[float] | float | None,
     default_steps: Sequence[float],
@@ -179,7 +171,7 @@ def make_actions(
         name: ``"discrete"`` (every size of step, both signs, one degree of freedom at a time), ``"unit"`` (the same
             with one size), ``"multidiscrete"`` (all degrees at once) or ``"continuous"``.
         model: The transform model.
-        steps: Sizes of steps in mm, degree and %; None for the default of the scheme.
+        steps: Sizes of steps in mm, degree, % or standard deviations; None for the default of the scheme.
         default_steps: The environment's steps, coarse first.
         stop: Whether the agent can end the episode; None for the default (all but ``"continuous"``).
 
@@ -193,7 +185,7 @@ def make_actions(
     if isinstance(steps, int | float):
         steps = (steps,)
     if len(steps) == 0 or not all(np.isfinite(s) and s > 0 for s in steps):
-        raise ValueError(f"steps must be positive sizes in mm, degree and %, got {steps!r}")
+        raise ValueError(f"steps must be positive sizes in the degrees of freedom's units, got {steps!r}")
     if name == "unit" and len(steps) != 1:
         raise ValueError(f"actions='unit' has one size of step, got {steps!r}; use actions='discrete' for several")
     if stop is None:

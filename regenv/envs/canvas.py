@@ -67,13 +67,18 @@ class Canvas:
         self._shapes[lane] = case.moving.shape
         self._backgrounds[lane] = case.moving_background
         for buffers in self.levels:
-            buffers.to_physical[lane] = case.frame @ buffers.local
+            if case.frame.shape == buffers.local.shape:  # the view of a projection lies on a detector, not in space
+                buffers.to_physical[lane] = case.frame @ buffers.local
             self._render_fixed(buffers, lane, case)
 
-    def render(self, transforms: NDArray[np.float64], lanes: slice = ALL) -> None:
-        """Renders the moved images of some lanes, and the sums, under all ``transforms (B, d + 1, d + 1)``."""
+    def planes_of(self, buffers: LevelBuffers, lane: int) -> NDArray[np.float64]:
+        """The planes ``(S, 3, d)`` of a level on a lane."""
+        return buffers.level.planes
+
+    def render(self, states: NDArray[np.float64], lanes: slice = ALL) -> None:
+        """Renders the moved images of some lanes, and the sums, under all ``states (B, d + 1, d + 1)``."""
         d = self.view.ndim
-        base = self._to_index[lanes] @ transforms[lanes]
+        base = self._to_index[lanes] @ states[lanes]
         for buffers in self.levels:
             render_with_sums(
                 self._addresses[lanes],
@@ -105,15 +110,16 @@ class Canvas:
         one = slice(lane, lane + 1)
         inside = buffers.mask[one]
         matrix = case.fixed_grid.physical_to_index @ buffers.to_physical[lane]
-        _render_one(case.fixed, matrix, buffers.level.planes, case.fixed_background, buffers.fixed[one], inside)
+        planes = self.planes_of(buffers, lane)
+        render_one(case.fixed, matrix, planes, case.fixed_background, buffers.fixed[one], inside)
         np.rint(buffers.fixed[one] * np.float32(255), out=buffers.fixed_u8[one], casting="unsafe")
         if case.mask is not None:
             values, within = np.empty_like(buffers.fixed[one]), np.empty_like(inside)
-            _render_one(case.mask, matrix, buffers.level.planes, 0.0, values, within)
+            render_one(case.mask, matrix, planes, 0.0, values, within)
             inside &= values >= 0.5
 
 
-def _render_one(
+def render_one(
     volume: NDArray[np.float32],
     matrix: NDArray[np.float64],
     planes: NDArray[np.float64],
@@ -121,6 +127,7 @@ def _render_one(
     out: NDArray[np.float32],
     valid: NDArray[np.uint8],
 ) -> None:
+    """Renders one image on planes ``(S, 3, d)`` into ``(1, S, H, W)`` buffers; ``matrix`` maps view to image index."""
     d = volume.ndim
     addresses, shapes = array_addresses([volume])
     render(

@@ -42,12 +42,12 @@ class TorchCanvas(Canvas):
             fixed[lane] = self._torch.from_numpy(buffers.fixed[lane])
             mask[lane] = self._torch.from_numpy(buffers.mask[lane]).bool()
 
-    def render(self, transforms: NDArray[np.float64], lanes: slice = ALL) -> None:
+    def render(self, states: NDArray[np.float64], lanes: slice = ALL) -> None:
         """See :class:`Canvas`."""
         from regenv.core.resample_torch import similarity_sums_torch
 
         d = self.view.ndim
-        base = self._to_index[lanes] @ transforms[lanes]
+        base = self._to_index[lanes] @ states[lanes]
         for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
             matrices = (base @ buffers.to_physical[lanes])[:, :d]
             moved, valid = self._volumes.sample(matrices, buffers.level.planes, buffers.level.size, lanes)
@@ -73,15 +73,3 @@ def torch_device(name: str) -> Any:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"device={name!r}: torch finds no CUDA device here; use device='cpu' (see `regenv doctor`)")
     return device
-
-
-def make_canvas(view: View, lanes: int, threads: int | None, device: str) -> Canvas:
-    """A canvas on the CPU kernels for ``"cpu"``, on torch for any other device.
-
-    Raises:
-        OptionError: If there is no such device on this machine.
-        MissingExtraError: If torch is not installed.
-    """
-    if device == "cpu":
-        return Canvas(view, lanes, threads)
-    return TorchCanvas(view, lanes, threads, torch_device(device))

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
-from regenv.core.models import MatrixModel
+from regenv.core.camera import Camera
+from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.core.models import MatrixModel, TransformModel, get_model
 from regenv.core.tre import lattice_points
 from regenv.data.cache import MemoryCache
 from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair, Truth
-from regenv.envs.starts import draw_misalignment, misaligned
-from regenv.envs.windows import apply_window
+from regenv.envs.fits import fit_points
+from regenv.envs.starts import draw_start
+from regenv.envs.windows import moving_values, windowed
 from regenv.errors import DataError, WithheldError, near_miss
+from regenv.registration import PROJECTIONS
 
 PREPARED_BYTES = 2**30
 """Memory that one environment keeps its prepared cases in, so that a later reset need not window them again."""
@@ -28,7 +31,8 @@ class Privileged:
     """What the truth says of one case; train and validation only.
 
     Attributes:
-        transform: ``(d + 1, d + 1)`` true transform, or the least-squares fit to the landmarks.
+        transform: The true transform, or the nearest that the environment's model can say (least squares over the
+            points): ``(d + 1, d + 1)``, or ``(K,)`` coefficients of a statistical deformation model.
         points: ``(N, d)`` fixed points on which the TRE is measured.
         true_points: ``(N, d)`` where they belong in the moving image.
         truth: All that is known.
@@ -46,100 +50,70 @@ class Case:
 
     Attributes:
         id: The pair's id.
+        modality: Of the fixed image.
         fixed: ``[z, y, x]`` float32 in [0, 1].
         fixed_background: Windowed value outside the fixed image.
-        moving: ``[z, y, x]`` float32 in [0, 1].
+        moving: ``[z, y, x]`` float32: in [0, 1], or in projection what rays are cast through (attenuation per mm, or CT
+            numbers whose surface is seen).
         moving_background: Windowed value outside the moving image.
+        window: Intensities that are shown as 0 and 1, of the fixed image; in projection of the rendered one as well.
         mask: float32 body mask on the fixed grid, or None for the whole image.
         fixed_grid: Where the fixed voxels lie.
         moving_grid: Where the moving voxels lie.
+        frame: ``(d + 1, d + 1)``, the frame of the steps: mm along the fixed grid's axes about its centre (in
+            projection along the first detector's, about the isocentre), to physical.
+        alignment: ``(d + 1, d + 1)`` linear transform that a deformable environment is given.
+        cameras: That took the fixed image.
         privileged: What the truth says; None where it is withheld or unknown.
     """
 
     id: str
+    modality: str
     fixed: NDArray[np.float32]
     fixed_background: float
     moving: NDArray[np.float32]
     moving_background: float
+    window: tuple[float, float]
     mask: NDArray[np.float32] | None
     fixed_grid: Grid
     moving_grid: Grid
+    frame: FloatArray
+    alignment: FloatArray
+    cameras: tuple[Camera, ...]
     privileged: Privileged | None
 
     @property
-    def frame(self) -> NDArray[np.float64]:
-        """The view's frame: mm along the fixed grid's axes about its centre, to physical ``(d + 1, d + 1)``."""
-        return self.fixed_grid.frame
+    def projects(self) -> bool:
+        """Whether one X-ray camera sees it, so that errors along its normal are not counted."""
+        return len(self.cameras) == 1 and self.modality == "xray"
 
     def bytes_held(self) -> int:
         """Memory of its images."""
         return self.fixed.nbytes + self.moving.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
 
-def fit_landmarks(fixed: NDArray[np.float64], moving: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rigid transform that carries landmarks ``(N, d)`` nearest to their partners (Kabsch 1976)."""
-    d = fixed.shape[1]
-    centre_fixed, centre_moving = fixed.mean(0), moving.mean(0)
-    u, _, vt = np.linalg.svd((moving - centre_moving).T @ (fixed - centre_fixed))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))
-    matrix = np.eye(d + 1)
-    matrix[:d, :d] = u @ vt
-    matrix[:d, d] = centre_moving - matrix[:d, :d] @ centre_fixed
-    return matrix
+def privileged_of(pair: ImagePair, model: TransformModel | None = None) -> Privileged | None:
+    """What the pair's truth says of a pose, or None where neither a transform nor enough points are known.
 
-
-def privileged_of(pair: ImagePair) -> Privileged | None:
-    """What the pair's truth says of a pose, or None where neither a transform nor three landmarks are known."""
+    Args:
+        pair: The pair, with its truth.
+        model: Of the environment; default rigid.
+    """
     truth = pair.truth
     if truth is None:
         return None
-    if truth.transform is not None:
-        points = lattice_points(pair.fixed_mask, pair.fixed.grid)
-        return Privileged(truth.transform, points, transform_points(truth.transform, points), truth)
-    if truth.landmarks_fixed is None or truth.landmarks_moving is None or len(truth.landmarks_fixed) < pair.ndim:
+    fixed, moving = truth.points_fixed, truth.points_moving
+    if fixed is None and truth.transform is not None:
+        fixed = lattice_points(pair.fixed_mask, pair.fixed.grid)
+    if fixed is None:
+        fixed, moving = truth.landmarks_fixed, truth.landmarks_moving
+    if fixed is not None and moving is None and truth.transform is not None:
+        moving = transform_points(truth.transform, fixed)
+    if fixed is None or moving is None or (truth.transform is None and len(fixed) < pair.ndim):
         return None
-    transform = fit_landmarks(truth.landmarks_fixed, truth.landmarks_moving)
-    return Privileged(transform, truth.landmarks_fixed, truth.landmarks_moving, truth)
-
-
-class PointErrors:
-    """Mean TRE of many lanes at once; each lane has its own points, padded to the longest.
-
-    Args:
-        lanes: Number of lanes, B.
-        ndim: 2 or 3.
-
-    Attributes:
-        known: ``(B,)`` whether the lane's truth is known and not withheld.
-    """
-
-    def __init__(self, lanes: int, ndim: int) -> None:
-        self.known = np.zeros(lanes, dtype=bool)
-        self._points = np.zeros((lanes, 0, ndim + 1))
-        self._targets = np.zeros((lanes, 0, ndim))
-        self._weights = np.zeros((lanes, 0))
-
-    def load(self, lane: int, privileged: Privileged | None) -> None:
-        """Gives a lane the points of its new case."""
-        self.known[lane] = privileged is not None
-        if privileged is None:
-            return
-        count = len(privileged.points)
-        if count > self._weights.shape[1]:
-            more = ((0, 0), (0, count - self._weights.shape[1]))
-            self._points = np.pad(self._points, (*more, (0, 0)))
-            self._targets = np.pad(self._targets, (*more, (0, 0)))
-            self._weights = np.pad(self._weights, more)
-        self._points[lane, :count] = np.pad(privileged.points, ((0, 0), (0, 1)), constant_values=1.0)
-        self._targets[lane, :count] = privileged.true_points
-        self._weights[lane] = 0.0
-        self._weights[lane, :count] = 1.0 / count
-
-    def mean(self, transforms: NDArray[np.float64], lanes: slice) -> NDArray[np.float64]:
-        """Mean distance in mm ``(B,)`` of the points, carried by ``(B, d + 1, d + 1)``, from where they belong."""
-        error = self._points[lanes] @ np.swapaxes(transforms[:, :-1], 1, 2)
-        error -= self._targets[lanes]
-        return np.einsum("bn,bn->b", np.sqrt(np.einsum("bni,bni->bn", error, error)), self._weights[lanes])
+    if truth.transform is not None and (model is None or isinstance(model, MatrixModel)):
+        return Privileged(truth.transform, fixed, moving, truth)
+    return Privileged(fit_points(model or get_model("rigid", pair.ndim), pair, fixed, moving), fixed, moving, truth)
 
 
 class CaseSource:
@@ -153,6 +127,7 @@ class CaseSource:
         dataset: Where pairs come from.
         model: Transform model of the environment.
         widths: ``(K,)`` half widths of the misalignment.
+        imaging: How the moved image comes about, see :data:`regenv.registration.IMAGINGS`.
 
     Attributes:
         name: Of the data set.
@@ -161,7 +136,9 @@ class CaseSource:
         ids: Ids of the pairs.
     """
 
-    def __init__(self, dataset: Dataset, model: MatrixModel, widths: NDArray[np.float64]) -> None:
+    def __init__(
+        self, dataset: Dataset, model: TransformModel, widths: NDArray[np.float64], imaging: str = "volume"
+    ) -> None:
         if len(dataset.ids) == 0:
             raise DataError(f"data set {dataset.name!r} has no pair in its {dataset.split!r} split; try another split")
         if dataset.ndim != model.ndim:
@@ -171,7 +148,7 @@ class CaseSource:
         self.ids = tuple(str(i) for i in range(len(dataset.ids))) if self.withheld else tuple(dataset.ids)
         self._index = {pair_id: i for i, pair_id in enumerate(self.ids)}
         self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
-        self._prepare, self._start = _readers(dataset, self.ids, self.withheld, model, widths)
+        self._prepare, self._start = _readers(dataset, self.ids, self.withheld, model, widths, imaging)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -203,28 +180,23 @@ class CaseSource:
 
 
 def _readers(
-    dataset: Dataset, ids: tuple[str, ...], withheld: bool, model: MatrixModel, widths: NDArray[np.float64]
+    dataset: Dataset,
+    ids: tuple[str, ...],
+    withheld: bool,
+    model: TransformModel,
+    widths: NDArray[np.float64],
+    imaging: str,
 ) -> tuple[Callable[[int], Case], Callable[[Case, int, np.random.Generator], NDArray[np.float64]]]:
     """The two functions that read pairs: one prepares a case, one draws a start. Only they know the data set."""
 
     def prepare(index: int) -> Case:
         pair = dataset.load(index)
-        fixed, fixed_background = apply_window(pair.fixed)
-        moving, moving_background = apply_window(pair.moving)
-        return Case(
-            id=ids[index],
-            fixed=fixed,
-            fixed_background=fixed_background,
-            moving=moving,
-            moving_background=moving_background,
-            mask=None if pair.fixed_mask is None else np.ascontiguousarray(pair.fixed_mask, dtype=np.float32),
-            fixed_grid=pair.fixed.grid,
-            moving_grid=pair.moving.grid,
-            privileged=None if withheld else privileged_of(pair),
-        )
+        return make_case(pair, ids[index], imaging, None if withheld else privileged_of(pair, model))
 
     def start(case: Case, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        privileged = case.privileged or privileged_of(dataset.load(index))
+        if model.name == "sdm":
+            return draw_start(rng, widths, model)
+        privileged = case.privileged or privileged_of(dataset.load(index), model)
         if privileged is None:
             raise DataError(
                 f"pair {ids[index]!r} of {dataset.name!r} has no true transform and no landmarks to draw a start "
@@ -233,9 +205,41 @@ def _readers(
         if withheld:
             salt = np.frombuffer(hashlib.sha256(privileged.transform.tobytes()).digest(), dtype="<u4")
             rng = np.random.default_rng([int(rng.integers(2**32)), *salt.tolist()])
-        return misaligned(privileged.transform, case.frame, draw_misalignment(rng, widths), model)
+        return draw_start(rng, widths, model, privileged.transform, case.frame)
 
     return prepare, start
+
+
+def make_case(pair: ImagePair, case_id: str, imaging: str, privileged: Privileged | None) -> Case:
+    """A pair made ready.
+
+    Raises:
+        DataError: If the pair is not one of this kind of imaging.
+    """
+    if imaging in PROJECTIONS and len(pair.cameras) != pair.fixed.grid.size[2]:
+        raise DataError(
+            f"pair {case_id!r}: projection needs a camera for each of {pair.fixed.grid.size[2]} fixed images, got "
+            f"{len(pair.cameras)}"
+        )
+    d = pair.ndim
+    fixed, fixed_background, window = windowed(pair.fixed)
+    moving, moving_background = moving_values(pair.moving, imaging)
+    return Case(
+        id=case_id,
+        modality=pair.fixed.modality,
+        fixed=fixed,
+        fixed_background=fixed_background,
+        moving=moving,
+        moving_background=moving_background,
+        window=window,
+        mask=None if pair.fixed_mask is None else np.ascontiguousarray(pair.fixed_mask, dtype=np.float32),
+        fixed_grid=pair.fixed.grid,
+        moving_grid=pair.moving.grid,
+        frame=pair.cameras[0].frame if pair.cameras else pair.fixed.grid.frame,
+        alignment=np.eye(d + 1) if pair.alignment is None else pair.alignment,
+        cameras=pair.cameras,
+        privileged=privileged,
+    )
 
 
 def require_privileged(case: Case, what: str, withheld: bool) -> Privileged:

@@ -25,13 +25,16 @@ class Config:
         split: ``"train"``, ``"validation"`` or ``"test"`` (where the truth is withheld).
         dataset: ``"phantom"``, ``"shapes"``, ``"folder:PATH"``, or any object that is a
             :class:`regenv.data.dataset.Dataset` (its own split counts then).
-        field_of_view: What the embedded anatomy shows: ``"torso"``, ``"spine"``, ``"heart"``, ``"head_and_neck"``.
+        field_of_view: Which variant of the embedded anatomy is shown; the id's page lists them.
+        deformation: Population model of an id that ends in SDM: a file of
+            :class:`regenv.core.deformation.StatisticalDeformation`, or one of them; None for the id's own.
         observation: ``"slices"``, ``"volume"``, ``"difference"``, ``"volume_difference"``, ``"zoom"``,
-            ``"volume_zoom"``.
+            ``"volume_zoom"``; where single images are shown (2-D, slices, radiographs, depth) ``"slices"``,
+            ``"difference"`` and ``"zoom"``.
         dtype: ``"uint8"``, or ``"float32"`` in [0, 1].
-        parameters: Adds the pose since the start (K numbers in mm, degree, %) to the observation, as a Dict.
+        parameters: Adds the pose since the start (K numbers in mm, degree, %, sd) to the observation, as a Dict.
         actions: ``"discrete"``, ``"unit"``, ``"multidiscrete"`` or ``"continuous"``.
-        steps: Sizes of steps in mm, degree and %, coarse first.
+        steps: Sizes of steps in mm, degree, % and standard deviations, coarse first.
         stop: Whether the agent can end the episode.
         reward: A similarity, ``"tre"``, ``"parameter_distance"``, ``"dice"``, a callable, or ``"module:function"``.
         reward_region: ``"view"`` (the observed pixels) or ``"volume"``.
@@ -40,7 +43,7 @@ class Config:
         goal: Training ends an episode once the true parameter distance is at most this; None for never.
         goal_bonus: Paid when it does.
         horizon: Steps before truncation; ``max_episode_steps`` is another word for it.
-        misalignment: Half width of the starts, for each unit.
+        misalignment: Half width of the starts, for each unit, or by the name of a degree of freedom.
         view_size: Voxels along each side of the view.
         view_spacing_mm: Millimetres between them.
         device: ``"cpu"``, or ``"cuda"`` to render on a GPU with torch, which pays off for many lanes.
@@ -55,9 +58,10 @@ class Config:
     misalignment: Mapping[str, float]
     view_size: int
     view_spacing_mm: float
+    field_of_view: str
     split: str = "train"
     dataset: str | Dataset = "phantom"
-    field_of_view: str = "torso"
+    deformation: Any = None
     observation: str = "slices"
     dtype: str = "uint8"
     parameters: bool = False
@@ -103,8 +107,12 @@ def make_config(
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
-    if config.reward_region == "volume" and task.ndim == 2:
-        raise OptionError("reward_region='volume' needs a 3-D environment; in 2-D the view is the whole image")
+    if config.reward_region == "volume" and (task.ndim == 2 or task.imaging != "volume"):
+        raise OptionError("reward_region='volume' needs a 3-D environment; here the view is the whole fixed image")
+    if config.deformation is not None and task.model != "sdm":
+        raise OptionError(
+            f"deformation={config.deformation!r}: {task_id} is {task.model}; ids that end in SDM take one"
+        )
     return replace(config, horizon=int(horizon))
 
 
@@ -117,6 +125,7 @@ def _task_defaults(task: Task, reward: object) -> dict[str, Any]:
         "misalignment": dict(task.misalignment),
         "view_size": task.view_size,
         "view_spacing_mm": task.view_spacing_mm,
+        "field_of_view": task.field_of_view,
     }
 
 

@@ -13,18 +13,18 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.models import get_model
+from regenv.core.models import TransformModel, get_model
 from regenv.core.similarity import get_similarity
 from regenv.data.dataset import Dataset, Prepared, make_dataset
 from regenv.envs.actions import make_actions
-from regenv.envs.canvas import ALL
-from regenv.envs.canvas_torch import make_canvas
-from regenv.envs.cases import Case, CaseSource, PointErrors, require_privileged
+from regenv.envs.canvas import ALL, Canvas
+from regenv.envs.canvases import make_canvas
+from regenv.envs.cases import Case, CaseSource, require_privileged
 from regenv.envs.config import Config
-from regenv.envs.dynamics import Dynamics
+from regenv.envs.motion import make_motion
 from regenv.envs.rewards import SimilarityPotential, make_potential
 from regenv.envs.starts import half_widths
-from regenv.envs.views import make_view
+from regenv.envs.views import View, make_view
 
 Info = dict[str, Any]
 
@@ -41,10 +41,33 @@ def _dataset(config: Config) -> Dataset:
         field_of_view=config.field_of_view,
         model=task.model,
         ndim=task.ndim,
+        recipe=task.recipe,
     )
     if isinstance(dataset, Prepared):
         dataset.prepare()
     return dataset
+
+
+def config_view(config: Config, name: str | None = None, **changes: Any) -> View:
+    """The view of a configuration; ``name`` and ``changes`` stand in for its observation, size and spacing."""
+    task = config.task
+    keywords = {"size": config.view_size, "spacing_mm": config.view_spacing_mm, **changes}
+    planes = task.planes.get(config.field_of_view, 1)
+    return make_view(name or config.observation, ndim=task.ndim, imaging=task.imaging, planes=planes, **keywords)
+
+
+def config_model(config: Config) -> TransformModel:
+    """The transform model of a configuration.
+
+    Raises:
+        OptionError: If a population model does not fit the environment.
+    """
+    task = config.task
+    if task.model != "sdm":
+        return get_model(task.model, task.ndim)
+    from regenv.envs.populations import find_population
+
+    return find_population(config)
 
 
 class Engine:
@@ -55,8 +78,9 @@ class Engine:
         lanes: Number of lanes, B.
 
     Attributes:
-        transforms: ``(B, d + 1, d + 1)`` current transforms, fixed to moving physical points.
-        starts: ``(B, d + 1, d + 1)`` where the episodes began.
+        transforms: ``(B, d + 1, d + 1)`` current transforms, fixed to moving physical points, or ``(B, K)``
+            coefficients of a deformation.
+        starts: Where the episodes began, alike.
         elapsed: ``(B,)`` steps taken.
         similarity: ``(B,)`` current image similarity, larger is better.
         potential: ``(B,)`` current value of what the reward is the gain of.
@@ -66,40 +90,42 @@ class Engine:
         task = config.task
         self.config = config
         self.lanes = lanes
-        self.model = get_model(task.model, task.ndim)
-        self.source = CaseSource(_dataset(config), self.model, half_widths(self.model, config.misalignment))
+        self.model = config_model(config)
+        widths = half_widths(self.model, config.misalignment)
+        self.source = CaseSource(_dataset(config), self.model, widths, task.imaging)
         self.withheld = self.source.withheld
-        self.view = make_view(
-            config.observation, ndim=task.ndim, size=config.view_size, spacing_mm=config.view_spacing_mm
-        )
+        self.view = config_view(config)
         self.actions = make_actions(
             config.actions, self.model, steps=config.steps, default_steps=task.steps, stop=config.stop
         )
-        self.canvas = make_canvas(self.view, lanes, config.threads, config.device)
-        self.dynamics = Dynamics(self.model, self.view.extent_mm)
+        self.canvas = self.make_canvas(lanes, self.view)
+        self.motion = make_motion(self.model, lanes, self.view.extent_mm)
         self._make_potentials()
         self._dtype = np.dtype(config.dtype)
-        self._frames = np.tile(np.eye(task.ndim + 1), (lanes, 1, 1))
-        self._moving_centres = np.zeros((lanes, task.ndim))
-        self._errors = PointErrors(lanes, task.ndim)
         self._ids = np.full(lanes, "", dtype=object)
-        self.transforms = np.tile(np.eye(task.ndim + 1), (lanes, 1, 1))
+        self.transforms = np.tile(self.motion.identity, (lanes, *[1] * self.motion.identity.ndim))
         self.starts = self.transforms.copy()
         self.elapsed = np.zeros(lanes, np.int64)
         self.similarity = np.zeros(lanes)
         self.potential = np.zeros(lanes)
 
+    def make_canvas(self, lanes: int, view: View, threads: int | None = None) -> Canvas:
+        """A canvas of this environment's kind, such as to look at its cases through another view."""
+        config = self.config
+        threads = config.threads if threads is None else threads
+        return make_canvas(config.task.imaging, self.model, view, lanes, threads, config.device)
+
     def _make_potentials(self) -> None:
         config = self.config
-        volume = (config.view_size, config.view_spacing_mm) if config.reward_region == "volume" else None
-        self.reward = make_potential(
-            config.reward, lanes=self.lanes, volume=volume, withheld=self.withheld, threads=config.threads
-        )
+        canvas = None
+        if config.reward_region == "volume":
+            canvas = self.make_canvas(self.lanes, config_view(config, "volume"))
+        self.reward = make_potential(config.reward, lanes=self.lanes, withheld=self.withheld, canvas=canvas)
         # The similarity in info is the reward's where that is one, else the id's own.
         self._monitor = (
             self.reward
             if isinstance(self.reward, SimilarityPotential)
-            else SimilarityPotential(get_similarity(config.task.similarity), self.lanes, None, config.threads)
+            else SimilarityPotential(get_similarity(config.task.similarity), self.lanes)
         )
 
     @property
@@ -120,7 +146,7 @@ class Engine:
         Args:
             lane: Which lane.
             rng: The lane's generator.
-            options: ``{"pair": id, "start": (d + 1, d + 1) matrix}``, either may be left out.
+            options: ``{"pair": id, "start": (d + 1, d + 1) matrix or (K,) coefficients}``, either may be left out.
 
         Raises:
             ValueError: On an unknown option or pair, or a start that is no transform of this model.
@@ -128,7 +154,7 @@ class Engine:
         options = dict(options or {})
         drawn = int(rng.integers(len(self.source)))
         index = self.source.index(options.pop("pair")) if "pair" in options else drawn
-        start = self._checked_start(options.pop("start")) if "start" in options else None
+        start = self.motion.checked(options.pop("start")) if "start" in options else None
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: 'pair', 'start'")
         if start is None:
@@ -145,9 +171,7 @@ class Engine:
             for potential in {id(p): p for p in (self.reward, self._monitor)}.values():
                 potential.load(self, lane)
             self._ids[lane] = case.id
-            self._frames[lane] = case.frame
-            self._moving_centres[lane] = case.moving_grid.centre
-            self._errors.load(lane, case.privileged)
+            self.motion.load(lane, case)
         self.transforms[lane] = transform
 
     def refresh(self, lanes: slice = ALL) -> None:
@@ -174,14 +198,14 @@ class Engine:
         if resting is not None:
             coefficients = np.where(resting[:, None], 0.0, coefficients)
             stops = stops & ~resting
-        self.transforms = self.dynamics.advance(self.transforms, coefficients, self._frames, self._moving_centres)
+        self.transforms = self.motion.advance(self.transforms, coefficients)
         before = self.potential.copy()
         self.refresh()
         rewards = self.config.reward_scale * (self.potential - before) - np.where(stops, 0.0, self.config.step_cost)
         self.elapsed += 1
         terminated = stops
         if self.config.goal is not None:
-            reached = np.linalg.norm(self.model.log(self.residual()), axis=1) <= self.config.goal
+            reached = np.linalg.norm(self.left(), axis=1) <= self.config.goal
             rewards[reached] += self.config.goal_bonus
             terminated = stops | reached
         truncated = self.elapsed >= self.config.horizon
@@ -197,7 +221,8 @@ class Engine:
         image = self.canvas.observation(self._dtype, lanes)
         if not self.config.parameters:
             return image
-        return {"image": image, "parameters": self._since_start(lanes)}
+        since = self.motion.between(self.starts[lanes], self.transforms[lanes], lanes)
+        return {"image": image, "parameters": since}
 
     def info(self, lanes: slice = ALL) -> Info:
         """Infos of some lanes, arrays over them: plain numbers, and the truth's only where it is not withheld."""
@@ -207,7 +232,7 @@ class Engine:
             "similarity": self.similarity[lanes].copy(),
             "pair_id": self._ids[lanes].copy(),
         }
-        if self._errors.known[lanes].any():
+        if self.known[lanes].any():
             info["tre"] = self.tre(lanes)
             info["is_success"] = info["tre"] < self.config.task.success_mm
         return info
@@ -226,30 +251,31 @@ class Engine:
         return case
 
     def truth(self, lane: int) -> NDArray[np.float64]:
-        """The true transform of a lane's pair, ``(d + 1, d + 1)``; raises WithheldError on the test split."""
+        """The true transform of a lane's pair, or the best of its model; raises WithheldError on the test split."""
         return require_privileged(self.case(lane), "truth()", self.withheld).transform.copy()
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """``(B,)`` whether the lane's truth is known and not withheld; only there does info hold a ``tre``."""
-        return self._errors.known
+        return self.motion.known
 
     def tre(self, lanes: slice = ALL) -> NDArray[np.float64]:
         """Mean TRE ``(B,)`` of some lanes in mm; train and validation only."""
-        return self._errors.mean(self.transforms[lanes], lanes)
+        return self.motion.tre(self.transforms[lanes], lanes)
 
-    def residual(self, lanes: slice = ALL) -> NDArray[np.float64]:
-        """What is left to do, in the view's frame: ``F^-1 T^-1 T_true F``, ``(B, d + 1, d + 1)``."""
-        frames = self._frames[lanes]
+    def left(self, lanes: slice = ALL) -> NDArray[np.float64]:
+        """Coefficients ``(B, K)`` of what is left to do, in the view's frame."""
         truths = np.stack([self.truth(lane) for lane in range(self.lanes)[lanes]])
-        return np.linalg.inv(self.transforms[lanes] @ frames) @ truths @ frames
+        return self.motion.between(self.transforms[lanes], truths, lanes)
 
     def expert_action(self, lane: int) -> Any:
         """The action that a greedy expert who knows the truth would take; raises WithheldError on the test split."""
         privileged = require_privileged(self.case(lane), "expert_action()", self.withheld)
-        frame = self._frames[lane]
-        local = (privileged.points - frame[:-1, -1]) @ frame[:-1, :-1]
-        return self.actions.expert(self.residual(slice(lane, lane + 1))[0], local)
+        return self.actions.expert(self.motion.remaining(self.transforms[lane], privileged, lane))
+
+    def to_sitk(self, lane: int) -> Any:
+        """A lane's current pose as a SimpleITK transform from fixed to moving points."""
+        return self.motion.to_sitk(self.transforms[lane], self.case(lane))
 
     def get_state(self, lane: int) -> dict[str, Any]:
         """Everything that the lane's future depends on, but its generator: pair, poses and steps taken."""
@@ -262,37 +288,19 @@ class Engine:
 
     def set_state(self, lane: int, state: dict[str, Any]) -> None:
         """Puts a lane into a state of :meth:`get_state`."""
-        self.place(lane, self.source.index(state["pair_id"]), self._checked_start(state["transform"]))
+        self.place(lane, self.source.index(state["pair_id"]), self.motion.checked(state["transform"]))
         self.starts[lane] = state["start"]
         self.elapsed[lane] = state["elapsed"]
         self.refresh(slice(lane, lane + 1))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:
-        """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)``."""
+        """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)`` or ``(N, K)``."""
         poses = np.asarray(transforms, dtype=np.float64)
-        d = self.view.ndim
-        if poses.shape != (len(pair_ids), d + 1, d + 1):
-            raise ValueError(
-                f"{len(pair_ids)} pairs need transforms {(len(pair_ids), d + 1, d + 1)}, got {poses.shape}"
-            )
-        canvas = make_canvas(self.view, len(pair_ids), self.config.threads, self.config.device)
+        wanted = (len(pair_ids), *self.motion.identity.shape)
+        if poses.shape != wanted:
+            raise ValueError(f"{len(pair_ids)} pairs need transforms {wanted}, got {poses.shape}")
+        canvas = self.make_canvas(len(pair_ids), self.view)
         for lane, pair_id in enumerate(pair_ids):
             canvas.load(lane, self.source.case(self.source.index(pair_id)))
         canvas.render(poses)
         return canvas.observation(self._dtype)
-
-    def _since_start(self, lanes: slice) -> NDArray[np.float64]:
-        frames = self._frames[lanes]
-        change = np.linalg.inv(self.starts[lanes] @ frames) @ self.transforms[lanes] @ frames
-        return self.model.log(change)
-
-    def _checked_start(self, start: ArrayLike) -> NDArray[np.float64]:
-        d = self.model.ndim
-        matrix = np.asarray(start, dtype=np.float64)
-        if matrix.shape != (d + 1, d + 1) or not np.isfinite(matrix).all():
-            raise ValueError(f"a start is a finite {(d + 1, d + 1)} matrix from fixed to moving points, got {start!r}")
-        if not np.allclose(matrix[d], [0.0] * d + [1.0]) or np.linalg.det(matrix[:d, :d]) <= 0:
-            raise ValueError(f"a start must be an invertible transform that does not mirror, got {matrix.tolist()}")
-        if self.model.name == "rigid" and not np.allclose(matrix[:d, :d] @ matrix[:d, :d].T, np.eye(d), atol=1e-5):
-            raise ValueError(f"the start of a rigid environment must be rigid, got {matrix.tolist()}")
-        return matrix.copy()

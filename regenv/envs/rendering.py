@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.envs.canvas import Canvas
-from regenv.envs.views import make_view
 from regenv.errors import check_option, require
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
     draw.text((6, 5), caption(engine, lane), fill=(255, 255, 255))
     for row, name in enumerate(ROWS):
         draw.text((5, CAPTION + row * (PANEL + GAP) + 4), name, fill=(255, 220, 80))
-    if len(columns) == len(PLANE_NAMES):
+    if engine.view.ndim == 3 and len(columns) == len(PLANE_NAMES) and engine.config.task.imaging == "volume":
         for column, name in enumerate(PLANE_NAMES):
             x = (column + 1) * PANEL + column * GAP - 6 - draw.textlength(name)
             draw.text((x, CAPTION + PANEL - 14), name, fill=(170, 170, 170))
@@ -75,15 +73,17 @@ def caption(engine: Engine, lane: int) -> str:
 
 def _planes(engine: Engine, lane: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fixed and moved planes ``(S, PANEL, PANEL)`` at the picture's resolution, head up."""
-    view = engine.view
-    sharp = make_view("slices", ndim=view.ndim, size=PANEL, spacing_mm=view.extent_mm / PANEL)
-    canvas = Canvas(sharp, 1, threads=1)
+    from regenv.envs.engine import config_view
+
+    sharp = config_view(engine.config, "slices", size=PANEL, spacing_mm=engine.view.extent_mm / PANEL)
+    canvas = engine.make_canvas(1, sharp, threads=1)
     canvas.load(0, engine.case(lane))
     canvas.render(engine.transforms[lane : lane + 1])
     level = canvas.levels[0]
     fixed, moved = level.fixed[0].copy(), level.moved[0].copy()
-    for plane in range(1, len(fixed)):  # rows of the coronal and sagittal plane run towards the head
-        fixed[plane], moved[plane] = fixed[plane][::-1].copy(), moved[plane][::-1].copy()
+    if engine.config.task.imaging == "volume":
+        for plane in range(1, len(fixed)):  # rows of the coronal and sagittal plane run towards the head
+            fixed[plane], moved[plane] = fixed[plane][::-1].copy(), moved[plane][::-1].copy()
     return fixed, moved
 
 

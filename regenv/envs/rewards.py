@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
-from regenv.core.resample import label_resample
 from regenv.core.similarity import SIMILARITIES, Similarity, get_similarity
 from regenv.envs.cases import require_privileged
-from regenv.envs.views import make_view
-from regenv.errors import DataError, WithheldError, near_miss
+from regenv.envs.label_overlap import LabelOverlap
+from regenv.errors import WithheldError, near_miss
 
 if TYPE_CHECKING:
+    from regenv.envs.canvas import Canvas
     from regenv.envs.engine import Engine
 
 PRIVILEGED_REWARDS = ("tre", "parameter_distance", "dice")
@@ -54,26 +53,18 @@ class SimilarityPotential:
     Args:
         similarity: The metric.
         lanes: Number of lanes.
-        volume_spacing: ``(size, spacing in mm)`` of a volume to compute it on; None for the observed pixels.
-        threads: Threads for more than one lane.
+        canvas: Renders the volume that it is computed on; None for the observed pixels.
     """
 
     telescopes = True
     uses_truth = False
 
-    def __init__(
-        self, similarity: Similarity, lanes: int, volume: tuple[int, float] | None = None, threads: int | None = None
-    ) -> None:
-        from regenv.envs.canvas import Canvas
-
+    def __init__(self, similarity: Similarity, lanes: int, canvas: Canvas | None = None) -> None:
         self.name = similarity.name
         self.similarity = similarity
         self._lanes = lanes
         self._states: NDArray[Any] | None = None
-        self._canvas = None
-        if volume is not None:
-            view = make_view("volume", ndim=3, size=volume[0], spacing_mm=volume[1])
-            self._canvas = Canvas(view, lanes, threads)
+        self._canvas = canvas
 
     def load(self, engine: Engine, lane: int) -> None:
         """See :class:`Potential`."""
@@ -130,7 +121,7 @@ class TruthPotential:
         """See :class:`Potential`."""
         if self.name == "tre":
             return -engine.tre(lanes)
-        return -np.linalg.norm(engine.model.log(engine.residual(lanes)), axis=1)
+        return -np.linalg.norm(engine.left(lanes), axis=1)
 
 
 class NoPotential:
@@ -156,35 +147,18 @@ class DicePotential:
     uses_truth = True
 
     def __init__(self, lanes: int) -> None:
-        self._fixed: list[NDArray[Any] | None] = [None] * lanes
-        self._grids: list[Grid | None] = [None] * lanes
+        self._scores: list[LabelOverlap | None] = [None] * lanes
 
     def load(self, engine: Engine, lane: int) -> None:
         """See :class:`Potential`."""
         case = engine.case(lane)
-        truth = require_privileged(case, "reward='dice'", engine.withheld).truth
-        if truth.labels_fixed is None or truth.labels_moving is None:
-            raise DataError(f"reward='dice' needs label maps on both images, and pair {case.id!r} has none")
-        grid = engine.view.grid(case.fixed_grid, engine.view.levels[0])
-        self._grids[lane] = grid
-        self._fixed[lane] = label_resample(truth.labels_fixed, case.fixed_grid, grid)
+        require_privileged(case, "reward='dice'", engine.withheld)
+        self._scores[lane] = LabelOverlap(case, engine.view, engine.model)
 
     def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        return np.array([self._dice(engine, lane) for lane in range(engine.lanes)[lanes]])
-
-    def _dice(self, engine: Engine, lane: int) -> float:
-        case, grid, fixed = engine.case(lane), self._grids[lane], self._fixed[lane]
-        assert case.privileged is not None and grid is not None and fixed is not None
-        labels = case.privileged.truth.labels_moving
-        assert labels is not None  # load() has seen to it
-        moved = label_resample(labels, case.moving_grid, grid, engine.transforms[lane])
-        scores = []
-        for value in np.intersect1d(np.unique(fixed), np.unique(labels)):
-            if value != 0:
-                a, b = fixed == value, moved == value
-                scores.append(2 * int((a & b).sum()) / (int(a.sum()) + int(b.sum())))
-        return float(np.mean(scores)) if scores else 0.0
+        scores = zip(self._scores[lanes], engine.transforms[lanes], strict=True)
+        return np.array([0.0 if score is None else score.mean_dice(state) for score, state in scores])
 
 
 class LearnedPotential:
@@ -215,9 +189,8 @@ def make_potential(
     reward: str | Callable[..., Any],
     *,
     lanes: int,
-    volume: tuple[int, float] | None,
     withheld: bool,
-    threads: int | None,
+    canvas: Canvas | None = None,
 ) -> Potential:
     """The potential of a ``reward`` keyword.
 
@@ -225,9 +198,8 @@ def make_potential(
         reward: A similarity (``"ncc"``, ``"mi"``, ...), ``"tre"``, ``"parameter_distance"``, ``"dice"``, a callable, or
             ``"package.module:function"`` for a learned metric.
         lanes: Number of lanes.
-        volume: ``(size, spacing in mm)`` where a similarity is to be computed on the view's volume; else None.
         withheld: Whether the truth is withheld (the test split).
-        threads: Threads for more than one lane.
+        canvas: Renders the volume where a similarity is to be computed on that instead of on the observed pixels.
 
     Raises:
         WithheldError: If it needs the truth on the test split.
@@ -248,4 +220,4 @@ def make_potential(
         return LearnedPotential(getattr(import_module(module), name), reward)
     if reward not in SIMILARITIES:
         raise ValueError(f"unknown reward {reward!r}; {near_miss(reward, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
-    return SimilarityPotential(get_similarity(reward), lanes, volume, threads)
+    return SimilarityPotential(get_similarity(reward), lanes, canvas)

@@ -88,8 +88,12 @@ class RegistrationEnv(gym.Env[Any, Any]):
     # For training and planning
 
     def truth(self) -> NDArray[np.float64]:
-        """The true transform ``(d + 1, d + 1)``; raises on the test split."""
+        """The true transform ``(d + 1, d + 1)``, or the best ``(K,)`` of a deformation; raises on the test split."""
         return self._engine.truth(0)
+
+    def to_sitk(self) -> Any:
+        """The current pose as a SimpleITK transform from fixed to moving points."""
+        return self._engine.to_sitk(0)
 
     def expert_action(self) -> Any:
         """The action of a greedy expert who knows the truth; raises on the test split."""
@@ -107,7 +111,7 @@ class RegistrationEnv(gym.Env[Any, Any]):
         return self._observation(), self._info()
 
     def observe(self, pair_id: object | Sequence[object], transform: ArrayLike) -> NDArray:
-        """The image observation of a pair at a pose; a list of ids and ``(N, d + 1, d + 1)`` gives ``(N, ...)``."""
+        """The image observation of a pair at a pose; a list of ids and as many transforms give ``(N, ...)``."""
         if isinstance(pair_id, list | tuple | np.ndarray):
             return self._engine.observe(list(pair_id), transform)
         return self._engine.observe([pair_id], np.asarray(transform, dtype=np.float64)[None])[0]

@@ -7,26 +7,28 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.models import MatrixModel
+from regenv.core.models import MatrixModel, TransformModel
 
 
-def half_widths(model: MatrixModel, misalignment: Mapping[str, float]) -> NDArray[np.float64]:
+def half_widths(model: TransformModel, misalignment: Mapping[str, float]) -> NDArray[np.float64]:
     """Half width ``(K,)`` of the uniform start distribution of each degree of freedom.
 
     Args:
         model: The transform model.
-        misalignment: Half width for each unit (``"mm"``, ``"deg"``, ``"%"``).
+        misalignment: Half width for each unit (``"mm"``, ``"deg"``, ``"%"``, ``"sd"``), or for the name of a
+            degree of freedom (``"tz"``), which counts more.
 
     Raises:
         ValueError: If a unit is unknown or missing or a width is negative.
     """
-    unknown = set(misalignment) - {"mm", "deg", "%"}
-    missing = set(model.units) - set(misalignment)
+    unknown = set(misalignment) - {"mm", "deg", "%", "sd", *model.names}
+    freedoms = list(zip(model.names, model.units, strict=True))
+    missing = [name for name, unit in freedoms if name not in misalignment and unit not in misalignment]
     if unknown or missing:
         raise ValueError(f"misalignment gives half widths for {sorted(set(model.units))}, got {dict(misalignment)}")
     if not all(np.isfinite(w) and w >= 0 for w in misalignment.values()):
         raise ValueError(f"misalignment must not be negative, got {dict(misalignment)}")
-    return np.array([misalignment[unit] for unit in model.units], dtype=np.float64)
+    return np.array([misalignment.get(name, misalignment.get(unit)) for name, unit in freedoms], dtype=np.float64)
 
 
 def draw_misalignment(rng: np.random.Generator, widths: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -46,3 +48,28 @@ def misaligned(truth: ArrayLike, frame: ArrayLike, coefficients: ArrayLike, mode
     f = np.asarray(frame, dtype=np.float64)
     step = model.exp(np.asarray(coefficients, dtype=np.float64)[None])[0]
     return np.asarray(truth, dtype=np.float64) @ f @ step @ np.linalg.inv(f)
+
+
+def draw_start(
+    rng: np.random.Generator,
+    widths: NDArray[np.float64],
+    model: TransformModel,
+    truth: NDArray[np.float64] | None = None,
+    frame: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """A start: the truth composed with a misalignment; for a deformation, coefficients about 0, the mean shape.
+
+    A deformation's start does not depend on the truth, so it tells nothing of it.
+
+    Args:
+        rng: Where it is drawn from.
+        widths: ``(K,)`` half widths.
+        model: The transform model.
+        truth: ``(d + 1, d + 1)`` true transform; not for deformations.
+        frame: ``(d + 1, d + 1)`` view frame; not for deformations.
+    """
+    coefficients = draw_misalignment(rng, widths)
+    if not isinstance(model, MatrixModel):
+        return coefficients
+    assert truth is not None and frame is not None
+    return misaligned(truth, frame, coefficients, model)

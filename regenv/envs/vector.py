@@ -154,8 +154,12 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
     # For training and planning
 
     def truth(self) -> NDArray[np.float64]:
-        """The true transforms ``(B, d + 1, d + 1)``; raises on the test split."""
+        """The true transforms ``(B, d + 1, d + 1)``, or the best ``(B, K)`` of a deformation; not on the test split."""
         return np.stack([self._engine.truth(lane) for lane in range(self.num_envs)])
+
+    def to_sitk(self) -> list[Any]:
+        """The current pose of each lane as a SimpleITK transform from fixed to moving points."""
+        return [self._engine.to_sitk(lane) for lane in range(self.num_envs)]
 
     def expert_action(self) -> NDArray:
         """The actions of a greedy expert who knows the truth, ``(B, ...)``; raises on the test split."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.core.resample import orthogonal_planes, volume_planes
 from regenv.errors import near_miss
+from regenv.registration import PROJECTIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class View:
 
     Attributes:
         name: The keyword's value.
-        ndim: 2 or 3.
+        ndim: Of the view grid: 2 for images and for radiographs, 3 for volumes and their slices.
         size: Voxels along each side of the view grid.
         spacing_mm: Spacing of the view grid at zoom 1.
         levels: Coarse first; similarities are computed on the first.
@@ -108,7 +109,7 @@ VIEWS: dict[str, tuple[bool, bool, tuple[float, ...]]] = {
 }
 
 
-def make_view(name: str, *, ndim: int, size: int, spacing_mm: float) -> View:
+def make_view(name: str, *, ndim: int, size: int, spacing_mm: float, imaging: str = "volume", planes: int = 1) -> View:
     """The view of an ``observation`` keyword.
 
     Args:
@@ -117,7 +118,9 @@ def make_view(name: str, *, ndim: int, size: int, spacing_mm: float) -> View:
             (a coarse view and one of twice its resolution, stacked).
         ndim: 2 or 3.
         size: Voxels along each side, at least 8.
-        spacing_mm: Spacing of the coarse view.
+        spacing_mm: Spacing of the coarse view; of radiographs on the detector.
+        imaging: How the moved image comes about, see :data:`regenv.registration.IMAGINGS`.
+        planes: Slices, or radiographs, of the fixed image.
 
     Raises:
         ValueError: On an unknown name or a size or spacing out of range.
@@ -129,13 +132,22 @@ def make_view(name: str, *, ndim: int, size: int, spacing_mm: float) -> View:
     if not 0 < spacing_mm < 1000:
         raise ValueError(f"view_spacing_mm must be positive (mm), got {spacing_mm}")
     volumetric, difference, zooms = VIEWS[name]
-    if ndim == 2:
-        if volumetric:
-            raise ValueError(
-                f"observation {name!r} needs a 3-D environment; a 2-D one has 'slices', 'difference', 'zoom'"
-            )
-        planes = volume_planes((size, size))
-    else:
-        planes = volume_planes((size,) * 3) if volumetric else orthogonal_planes((size,) * 3)
-    levels = tuple(Level(planes, size, zoom) for zoom in zooms)
+    if volumetric and (ndim == 2 or imaging != "volume"):
+        raise ValueError(
+            f"observation {name!r} needs a 3-D environment; one that shows single images has 'slices', 'difference', "
+            "'zoom'"
+        )
+    if imaging in PROJECTIONS:
+        ndim = 2
+    stack = _planes(ndim, size, volumetric, imaging, planes)
+    levels = tuple(Level(stack, size, zoom) for zoom in zooms)
     return View(name, ndim, int(size), float(spacing_mm), levels, volumetric, difference)
+
+
+def _planes(ndim: int, size: int, volumetric: bool, imaging: str, count: int) -> NDArray[np.float64]:
+    """The planes of one level, ``(S, 3, ndim)``."""
+    if ndim == 2:
+        return np.repeat(volume_planes((size, size)), count, axis=0)
+    if imaging == "slice":  # where they lie along the normal depends on the case
+        return np.repeat(orthogonal_planes((size,) * 3)[:1], count, axis=0)
+    return volume_planes((size,) * 3) if volumetric else orthogonal_planes((size,) * 3)

@@ -9,7 +9,12 @@ from regenv.core.image import Image
 
 # Hounsfield windows wide enough for lung, soft tissue and cancellous bone at once; cone-beam values are Hounsfield
 # units with artefacts, so they share it.
-FIXED_WINDOWS: dict[str, tuple[float, float]] = {"ct": (-1000.0, 700.0), "cbct": (-1000.0, 700.0)}
+FIXED_WINDOWS: dict[str, tuple[float, float]] = {
+    "ct": (-1000.0, 700.0),
+    "cbct": (-1000.0, 700.0),
+    "us": (0.0, 255.0),
+    "pet": (0.0, 8.0),  # standardised uptake values; brain, bladder and the hottest lesions saturate
+}
 
 
 def window_of(image: Image) -> tuple[float, float]:
@@ -22,13 +27,29 @@ def window_of(image: Image) -> tuple[float, float]:
         return FIXED_WINDOWS[image.modality]
     values = image.array[image.array != image.background]
     low, high = np.percentile(values if values.size else image.array, (0.5, 99.5))
-    low = min(float(low), image.background)
-    return low, max(float(high), low + 1e-6)
+    if image.modality != "depth":  # whose background is no depth at all
+        low = min(float(low), image.background)
+    return float(low), max(float(high), low + 1e-6)
 
 
-def apply_window(image: Image) -> tuple[NDArray[np.float32], float]:
-    """The image's array and its background mapped to [0, 1] by its window, clipped."""
+def windowed(image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
+    """The image's array and its background mapped to [0, 1] by its window, clipped; and the window."""
     low, high = window_of(image)
     scaled = (image.array - np.float32(low)) * np.float32(1.0 / (high - low))
     background = float(np.clip((image.background - low) / (high - low), 0.0, 1.0))
-    return np.clip(scaled, 0.0, 1.0, out=scaled), background
+    return np.clip(scaled, 0.0, 1.0, out=scaled), background, (low, high)
+
+
+def moving_values(image: Image, imaging: str) -> tuple[NDArray[np.float32], float]:
+    """What a moving image is rendered from, and its value outside.
+
+    Windowed to [0, 1]; for radiographs attenuation per mm; for depth maps the values as they are.
+    """
+    if imaging == "radiograph":
+        from regenv.core.projection import attenuation
+
+        return attenuation(image.array), 0.0
+    if imaging == "depth":
+        return image.array, image.background
+    values, background, _ = windowed(image)
+    return values, background

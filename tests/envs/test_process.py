@@ -126,7 +126,7 @@ def test_starts_are_the_truth_composed_with_the_misalignment(blobs):
     drawn = []
     for seed in range(40):
         env.reset(seed=seed)
-        left = env.unwrapped.model.log(env.unwrapped._engine.residual())[0]
+        left = env.unwrapped._engine.left()[0]
         drawn.append(np.linalg.norm(left))
         # the inverse of a combined motion keeps the norm of its parts within their ranges' diagonal
         assert np.linalg.norm(left[:3]) <= np.linalg.norm(widths[:3]) * 1.05

@@ -9,6 +9,7 @@ import pytest
 from regenv.core.geometry import Grid
 from regenv.core.models import get_model
 from regenv.core.tre import lattice_indices
+from regenv.envs.remaining import MatrixRemaining
 from regenv.envs.starts import misaligned
 from regenv.evaluation.agents import Method
 from regenv.evaluation.episodes import Episode
@@ -50,7 +51,7 @@ def greedy_episode(track: Track, process: Process, case: TrackCase, seed: int = 
     local = (case.points[0] - case.frame[:3, 3]) @ case.frame[:3, :3]
     while len(actions) < process.config.horizon:
         residual = np.linalg.inv(transform @ case.frame) @ case.truth @ case.frame
-        action = process.actions.expert(residual, local)
+        action = process.actions.expert(MatrixRemaining(process.model, residual, local))
         coefficients, stops = process.actions.decode(np.asarray(action)[None])
         transform = process.dynamics.advance(transform[None], coefficients, case.frame[None], case.moving_centre[None])[
             0
