@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.speed import projection
 from benchmarks.speed.environment import ENVIRONMENT, StepTimes, step_times
 from benchmarks.speed.lanes import LANES, ThreadTiming, thread_scaling
 from benchmarks.speed.peers import OURS, PEERS, make_task
@@ -97,7 +98,7 @@ def versions() -> str:
     import importlib.metadata as metadata
 
     found = []
-    for package in ("numpy", "numba", "SimpleITK", "torch", "scipy", "gymnasium"):
+    for package in ("numpy", "numba", "SimpleITK", "torch", "scipy", "diffdrr", "gymnasium"):
         try:
             found.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
@@ -131,6 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
     for kind in _KINDS:
         print(f"measuring {_KINDS[kind]} ...", file=sys.stderr)
         parts += ["", comparison_table(kind, *compare(kind, options.seconds))]
+    print("measuring radiographs ...", file=sys.stderr)
+    parts += ["", projection.table(*projection.compare(options.seconds))]
     print("measuring lanes and threads ...", file=sys.stderr)
     parts += ["", lanes_table(thread_scaling(options.seconds))]
     print(f"measuring {ENVIRONMENT} ...", file=sys.stderr)
