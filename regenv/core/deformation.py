@@ -1,0 +1,273 @@
+"""Statistical deformation models: smooth displacements as a few coefficients in standard deviations.
+
+A model is a set of modes, principal components of a training population's displacements. The displacement of
+coefficients c is u(x) = sum_k c_k phi_k(x), in mm along the *local* axes: those of the fixed image's grid, about its
+centre (:attr:`regenv.core.geometry.Grid.frame`). Each mode is a lattice of cubic B-spline coefficients over a cube of
+``extent_mm`` about that centre (Rueckert, Frangi, Schnabel, "Automatic construction of 3-D statistical deformation
+models of the brain using nonrigid registration", IEEE Trans. Med. Imaging 22(8), 2003); beyond the cube the
+displacement is held at the cube's surface. The population is symmetrised (u and -u), so the mean is 0 and the identity
+is in the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regenv.core.geometry import FloatArray
+from regenv.core.lanes import run_lanes
+
+BOUND = 3.0
+"""Largest coefficient, in standard deviations."""
+
+LEAST_DETERMINANT = 0.05
+"""A step is refused where det(I + du/dx) would not lie above this at a check point: local volume to a twentieth.
+
+Above 0, because the check points (knots and cell centres, :attr:`StatisticalDeformation.checks`) are not all points.
+"""
+
+_TOLERANCE = 1e-9  # of the bound: three steps of 1 SD, or thirty of 0.1, reach it
+_LANES_OF_THREADS = 8  # fewer are not worth handing to other threads
+
+
+@dataclass(frozen=True, eq=False)
+class StatisticalDeformation:
+    """Deformations spanned by K modes; the transform model of the SDM environments.
+
+    Attributes:
+        modes: ``(K, d, *lattice)`` float32, spline coefficients in mm of one standard deviation; components
+            (x, y[, z]), axes ``([z,] y, x)``, the same number of coefficients along each.
+        extent_mm: Width of the cube that the lattice spans.
+        sigmas: ``(K,)`` RMS displacement in mm over the cube of one standard deviation.
+        explained: ``(K,)`` share of the population's mean squared displacement.
+        source: What it was fitted on.
+
+    Raises:
+        ValueError: If the shapes disagree or a number is not finite.
+    """
+
+    modes: NDArray[np.float32]
+    extent_mm: float
+    sigmas: FloatArray
+    explained: FloatArray
+    source: str = ""
+    name: str = field(default="sdm", init=False)
+
+    def __post_init__(self) -> None:
+        modes = np.ascontiguousarray(self.modes, dtype=np.float32)
+        if modes.ndim not in (4, 5) or modes.shape[1] != modes.ndim - 2 or len(set(modes.shape[2:])) != 1:
+            raise ValueError(f"modes must be (K, d, L, L[, L]) with d = 2 or 3, got shape {modes.shape}")
+        if modes.shape[0] < 1 or modes.shape[2] < 4:
+            raise ValueError(f"a model has at least one mode and 4 coefficients per axis, got shape {modes.shape}")
+        for label, values in (("sigmas", self.sigmas), ("explained", self.explained)):
+            array = np.ascontiguousarray(values, dtype=np.float64)
+            if array.shape != (len(modes),) or not np.isfinite(array).all():
+                raise ValueError(f"{label} must be {len(modes)} finite numbers, one a mode, got {array.tolist()}")
+            array.setflags(write=False)
+            object.__setattr__(self, label, array)
+        if not np.isfinite(modes).all():
+            raise ValueError("the modes hold values that are not finite")
+        if not (np.isfinite(self.extent_mm) and self.extent_mm > 0):
+            raise ValueError(f"extent_mm must be positive, got {self.extent_mm}")
+        modes.setflags(write=False)
+        object.__setattr__(self, "modes", modes)
+        object.__setattr__(self, "extent_mm", float(self.extent_mm))
+
+    @property
+    def ndim(self) -> int:
+        """2 or 3."""
+        return self.modes.shape[1]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of modes, K."""
+        return len(self.modes)
+
+    @property
+    def cells(self) -> int:
+        """Spline cells per axis of the cube."""
+        return self.modes.shape[-1] - 3
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """``("c1", "c2", ...)``."""
+        return tuple(f"c{k + 1}" for k in range(self.n_parameters))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """``"sd"`` for each mode."""
+        return ("sd",) * self.n_parameters
+
+    @property
+    def bound(self) -> float:
+        """Largest absolute coefficient, in standard deviations."""
+        return BOUND
+
+    @cached_property
+    def checks(self) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Points of one axis at which folding is looked for, as spline weights: all knots and cell centres.
+
+        First coefficient ``(C,)``, weights ``(C, 4)`` and derivatives ``(C, 4)`` in 1/mm.
+        """
+        from regenv.core._deformation_kernels import spline_slopes, spline_weights
+
+        t = np.arange(2 * self.cells + 1) / 2
+        first = np.zeros(len(t), np.int64)
+        values, slopes = np.zeros((2, len(t), 4))
+        for p, at in enumerate(t):
+            first[p] = spline_weights(at, self.cells, values[p])
+            spline_slopes(at, self.cells, slopes[p])
+        return first, values.astype(np.float32), (slopes * self.cells / self.extent_mm).astype(np.float32)
+
+    def check(self, ndim: int, extent_mm: ArrayLike) -> None:
+        """Whether the model fits a view.
+
+        Args:
+            ndim: Of the view.
+            extent_mm: Width of the view, one number or one an axis.
+
+        Raises:
+            ValueError: If the model was fitted in another dimension, or over a cube of another width (by over 1 %).
+        """
+        wanted = np.atleast_1d(np.asarray(extent_mm, dtype=np.float64))
+        if ndim != self.ndim:
+            raise ValueError(f"the deformation model is {self.ndim}-D and the view {ndim}-D: fit a model in {ndim}-D")
+        if (np.abs(wanted - self.extent_mm) > 0.01 * self.extent_mm).any():
+            raise ValueError(
+                f"the deformation model spans {self.extent_mm:g} mm and the view {wanted.tolist()} mm: "
+                "fit a model over the view's extent"
+            )
+
+    def identity(self, lanes: int = 1) -> FloatArray:
+        """``(lanes, K)`` zeros."""
+        return np.zeros((lanes, self.n_parameters))
+
+    def step(self, states: ArrayLike, coefficients: ArrayLike, frames: ArrayLike | None = None) -> FloatArray:
+        """Adds steps to states, lane by lane.
+
+        A lane whose result would leave the bound, or fold (:data:`LEAST_DETERMINANT`), is returned unchanged, bit for
+        bit. So is a lane whose step is all zero.
+
+        Args:
+            states: ``(B, K)`` coefficients in standard deviations.
+            coefficients: ``(B, K)`` steps.
+            frames: Not used: displacements are in local mm. There, so that all models step alike.
+
+        Returns:
+            ``(B, K)`` new states; the arguments are left alone.
+        """
+        from regenv.core._deformation_kernels import step_lanes
+
+        state = self._coefficients(states)
+        steps = self._coefficients(coefficients)
+        if len(state) != len(steps):
+            raise ValueError(f"{len(state)} states need as many steps, got {len(steps)}")
+        out = np.empty_like(state)
+        model = (self._flat, self.ndim, self.cells / self.extent_mm)
+        limits = (BOUND + _TOLERANCE, LEAST_DETERMINANT)
+        threads = None if len(state) >= _LANES_OF_THREADS else 1
+        run_lanes(step_lanes, len(state), *model, state, steps, *limits, *self.checks, out, threads=threads)
+        return out
+
+    def difference(self, start: ArrayLike, end: ArrayLike) -> FloatArray:
+        """The ``(B, K)`` step that leads from ``start`` to ``end``."""
+        return self._coefficients(end) - self._coefficients(start)
+
+    def lattices(self, coefficients: ArrayLike) -> NDArray[np.float32]:
+        """Spline lattices ``(B, d, *lattice)`` float32 in mm of ``(B, K)`` coefficients; zeros give exact zeros."""
+        from regenv.core._deformation_kernels import combine_lanes
+
+        c = self._coefficients(coefficients)
+        out = np.empty((len(c), *self.modes.shape[1:]), np.float32)
+        run_lanes(combine_lanes, len(c), self._flat, c, out.reshape(len(c), -1), threads=1)
+        return out
+
+    def lattice_scale_offset(self, view_local: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Scale and offset ``(d,)`` from view index to lattice coordinate, for :mod:`regenv.core.warp`.
+
+        Args:
+            view_local: ``(d + 1, d + 1)`` matrix from view index to local mm, a scaling and a shift
+                (``inv(fixed.frame) @ view.index_to_physical``).
+
+        Raises:
+            ValueError: If the view's axes are not the fixed image's.
+        """
+        m = np.asarray(view_local, dtype=np.float64)
+        d = self.ndim
+        if m.shape != (d + 1, d + 1):
+            raise ValueError(f"view_local must be a {(d + 1, d + 1)} matrix, got shape {m.shape}")
+        scale = np.diag(m)[:d].copy()
+        if np.abs(m[:d, :d] - np.diag(scale)).max() > 1e-6 * np.abs(scale).max():
+            raise ValueError(f"the view's axes must be those of the fixed image's frame, got {m[:d, :d].tolist()}")
+        per_mm = self.cells / self.extent_mm
+        return scale * per_mm, (m[:d, d] + self.extent_mm / 2) * per_mm
+
+    def displacement(self, coefficients: ArrayLike, points: ArrayLike) -> FloatArray:
+        """Displacements in local mm.
+
+        Args:
+            coefficients: ``(K,)`` or ``(B, K)``.
+            points: ``(N, d)`` local mm, shared, or ``(B, N, d)``.
+
+        Returns:
+            ``(N, d)``, or ``(B, N, d)`` where either argument has lanes.
+        """
+        return self._evaluate(coefficients, points, -1)
+
+    def gradient(self, coefficients: ArrayLike, points: ArrayLike) -> FloatArray:
+        """du/dx: ``(..., N, d, d)``, component by axis; otherwise as :meth:`displacement`. 0 across held edges."""
+        per_mm = self.cells / self.extent_mm
+        return np.stack([self._evaluate(coefficients, points, axis) for axis in range(self.ndim)], axis=-1) * per_mm
+
+    def jacobian_determinants(self, coefficients: ArrayLike, points: ArrayLike) -> FloatArray:
+        """det(I + du/dx), ``(..., N)``; otherwise as :meth:`displacement`."""
+        return np.linalg.det(np.eye(self.ndim) + self.gradient(coefficients, points))
+
+    def least_determinants(self, coefficients: ArrayLike) -> FloatArray:
+        """The smallest det(I + du/dx) at the points that :meth:`step` checks, ``(B,)`` for ``(B, K)`` coefficients."""
+        from regenv.core._deformation_kernels import least_determinants
+
+        lattices = self.lattices(coefficients)
+        out = np.empty(len(lattices))
+        run_lanes(
+            least_determinants, len(out), lattices.reshape(len(out), -1), self.ndim, *self.checks, out, threads=1
+        )  # fmt: skip
+        return out
+
+    def basis(self, points: ArrayLike) -> FloatArray:
+        """``(N, d, K)``: the displacement is ``basis @ c``. For many evaluations at the same points."""
+        p = np.asarray(points, dtype=np.float64)
+        return np.ascontiguousarray(np.moveaxis(self._evaluate(np.eye(self.n_parameters), p, -1), 0, -1))
+
+    @cached_property
+    def _flat(self) -> NDArray[np.float32]:
+        """The modes as ``(K, P)``."""
+        return self.modes.reshape(self.n_parameters, -1)
+
+    def _evaluate(self, coefficients: ArrayLike, points: ArrayLike, derivative: int) -> FloatArray:
+        """Values, or derivatives with respect to a lattice coordinate."""
+        from regenv.core._deformation_kernels import evaluate_lanes
+
+        c, p = np.asarray(coefficients, dtype=np.float64), np.asarray(points, dtype=np.float64)
+        lanes = np.atleast_2d(c)
+        stack = p[None] if p.ndim == 2 else p
+        if stack.ndim != 3 or stack.shape[2] != self.ndim:
+            raise ValueError(f"points must be (N, {self.ndim}) or (B, N, {self.ndim}), got {p.shape}")
+        if len(lanes) == 1 and len(stack) > 1:
+            lanes = np.repeat(lanes, len(stack), axis=0)
+        if len(stack) not in (1, len(lanes)):
+            raise ValueError(f"{len(lanes)} lanes need points of one or of {len(lanes)} lanes, got {len(stack)}")
+        t = np.ascontiguousarray((stack / self.extent_mm + 0.5) * self.cells)
+        flat = self.lattices(lanes).reshape(len(lanes), self.ndim, -1)
+        out = np.empty((len(lanes), *stack.shape[1:]))
+        run_lanes(evaluate_lanes, len(lanes), flat, self.cells + 3, t, derivative, out, threads=1)
+        return out[0] if c.ndim == 1 and p.ndim == 2 else out
+
+    def _coefficients(self, coefficients: ArrayLike) -> FloatArray:
+        c = np.ascontiguousarray(coefficients, dtype=np.float64)
+        if c.ndim != 2 or c.shape[1] != self.n_parameters:
+            raise ValueError(f"this model needs (B, {self.n_parameters}) coefficients, got shape {c.shape}")
+        return c
