@@ -1,0 +1,89 @@
+"""Steps that the recipes of the trunk share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.image import Image
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.motion import MovedWarp
+
+FloatArray = NDArray[np.float64]
+
+
+def ct_scan(
+    hu: Image, grid: Grid, rng: np.random.Generator, sd: tuple[float, float] = (5.0, 16.0), table: bool = True
+) -> Image:
+    """A CT scan of CT numbers on any grid: point spread, slice profile, table, noise (as ``modality.ct``).
+
+    Args:
+        hu: Noise-free CT numbers.
+        grid: Voxels of the scan; its second axis runs from the patient's front to the back.
+        rng: Draws kernel, table and noise.
+        sd: Range of the noise, HU.
+        table: Whether there is a table.
+    """
+    from regenv.data.modality.common import AIR_HU, add_table
+    from regenv.data.modality.ct import add_noise
+    from regenv.data.modality.scan import scan
+
+    image = scan(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)))
+    if table:
+        image = add_table(image, rng, curved=True)
+    array = add_noise(image, rng, sd=float(rng.uniform(*sd)))
+    return Image(np.clip(np.rint(array), -1024, 3071), grid, "ct", AIR_HU)
+
+
+def tilted(
+    extent_mm: tuple[float, float, float],
+    spacing: tuple[float, float, float],
+    centre: FloatArray,
+    rng: np.random.Generator,
+    most_deg: float,
+) -> Grid:
+    """A grid at random angles to the patient, up to ``most_deg`` about each axis."""
+    from regenv.data.anatomy.shapes import rotation
+
+    size = tuple(int(round(e / s)) for e, s in zip(extent_mm, spacing, strict=True))
+    return Grid.centred(size, spacing, centre, rotation(*rng.uniform(-most_deg, most_deg, 3)))
+
+
+def covering(grid: Grid, margin_mm: float) -> tuple[FloatArray, FloatArray]:
+    """Corners of the axis-aligned box that covers a grid with a margin."""
+    n = np.asarray(grid.size) - 1.0
+    corners = np.stack(np.meshgrid(*[[0.0, m] for m in n], indexing="ij"), axis=-1).reshape(-1, 3)
+    points = transform_points(grid.index_to_physical, corners)
+    return points.min(axis=0) - margin_mm, points.max(axis=0) + margin_mm
+
+
+def organs_and_body(anatomy: Anatomy, grid: Grid) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Organ labels and body mask of an anatomy on a scan's grid."""
+    from regenv.core.resample import label_resample
+
+    both = label_resample(anatomy.organ | (anatomy.body.astype(np.uint8) << 7), anatomy.grid, grid)
+    return (both & 127).astype(np.uint8), both >= 128
+
+
+def nearest(array: NDArray, grid: Grid, points: FloatArray) -> NDArray:
+    """Values of the voxels nearest to physical points ``(N, d)``; 0 outside."""
+    index = np.rint(transform_points(grid.physical_to_index, points)).astype(int)
+    inside = np.all((index >= 0) & (index < np.asarray(grid.size)), axis=1)
+    index = np.clip(index, 0, np.asarray(grid.size) - 1)
+    return np.where(inside, array[tuple(index[:, ::-1].T)], np.zeros((), array.dtype))
+
+
+def lattice_in(mask: NDArray[np.bool_], grid: Grid, spacing_mm: float) -> FloatArray:
+    """Points ``(N, d)`` of a lattice about the grid's centre that lie in a mask, one voxel from its border or more."""
+    from scipy.ndimage import binary_erosion
+
+    steps = [np.arange(-np.floor(e / 2 / spacing_mm), np.floor(e / 2 / spacing_mm) + 1) for e in grid.extent]
+    local = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, grid.ndim) * spacing_mm
+    points = transform_points(grid.frame, local)
+    return points[nearest(binary_erosion(mask), grid, points)]
+
+
+def correspond(fixed: MovedWarp, moving: MovedWarp, points: FloatArray) -> FloatArray:
+    """Points of the fixed scan ``(N, 3)``, brought to the moving scan through the template."""
+    return moving.to_subject(fixed.to_template(points))
