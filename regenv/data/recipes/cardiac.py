@@ -1,0 +1,187 @@
+"""Cine MR of one beating heart: end-diastole (moving) to end-systole (fixed), in the short-axis frame.
+
+Both images show the stack of thick slices that is taken in one breath-hold, so their headers agree and the alignment
+that is given is the identity. What is to be found is the beat: contraction with a wall that thickens and keeps its
+volume, shortening along the axis, torsion, a wall that hardly moves where there is an infarct. The moving image is the
+anatomy at rest, the fixed image shows at x what lies at x + u(x), so the truth is exact everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid
+from regenv.core.image import Image
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.frames import case_generator
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+
+VERSION = 1
+_ANATOMY_MM = 1.7
+_COVERED_MM = 107.0
+"""Length that the slices cover, from below the apex to above the valves."""
+_POINTS_MM = 12.0
+"""Spacing of the lattice on which the TRE is measured."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the slices of one subject are planned.
+
+    Attributes:
+        turn: In-plane rotation of the image, radians.
+        centre: Of the stack, mm in the heart's frame.
+        pixel: In-plane spacing, mm.
+        thickness: Of a slice, mm.
+        slices: Their number.
+    """
+
+    turn: float
+    centre: NDArray[np.float64]
+    pixel: float
+    thickness: float
+    slices: int
+
+    @property
+    def axes(self) -> NDArray[np.float64]:
+        """Directions of the image's axes in the heart's frame, as columns."""
+        c, s = np.cos(self.turn), np.sin(self.turn)
+        return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+    def grid(self) -> Grid:
+        """Voxels of both images."""
+        size = (120, 120, self.slices)
+        return Grid.centred(size, (self.pixel, self.pixel, self.thickness), self.centre, self.axes)
+
+
+def plan(seed: int) -> Plan:
+    """Draws how a subject's slices are planned."""
+    rng = case_generator("cardiac", seed, "plan")
+    thickness = float(rng.choice([8.0, 9.0, 10.0]))
+    return Plan(
+        turn=float(np.deg2rad(rng.uniform(-25.0, 25.0))),
+        centre=np.array([rng.uniform(-14.0, -2.0), rng.uniform(-4.0, 6.0), rng.uniform(-7.0, -1.0)]),
+        pixel=float(rng.uniform(1.3, 1.5)),
+        thickness=thickness,
+        slices=int(np.ceil(_COVERED_MM / thickness)),
+    )
+
+
+def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The beat at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
+    from regenv.data.anatomy.cardiac import heart_of
+    from regenv.data.anatomy.heartbeat import diastole
+
+    scan = plan(seed)
+    points = np.asarray(local, dtype=np.float64) @ scan.axes.T + scan.centre
+    return np.asarray((diastole(points, heart_of(seed)) - points) @ scan.axes)
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """Builds a heart and scans it at both ends of its beat."""
+    from regenv.data.anatomy.cardiac import body_at, heart_landmarks, heart_of, organ_at, short_axis
+    from regenv.data.anatomy.heartbeat import diastole, systole
+    from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
+    from regenv.data.modality.scan import scan
+
+    anatomy, heart, grid = short_axis(seed, _ANATOMY_MM), heart_of(seed), plan(seed).grid()
+    signal = cine_signal(anatomy, case_generator("cardiac", seed, "protocol"))
+    coil = surface_coil(grid, case_generator("cardiac", seed, "coil"))
+    points = grid.points().reshape(-1, 3)
+    rest = diastole(points, heart)
+
+    def at_rest(_: NDArray[np.float64]) -> NDArray[np.float64]:
+        return rest  # the scan asks for the voxel centres, which are known
+
+    images, masks, labels = [], [], []
+    organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
+    for role, where in (("fixed", rest), ("moving", points)):
+        image = scan(signal, grid, 1.4, displace=at_rest if role == "fixed" else None)
+        images.append(received(image, coil, case_generator("cardiac", seed, role)))
+        masks.append(body_at(anatomy, where).reshape(grid.shape))
+        labels.append(organ_at(anatomy, where, organs).reshape(grid.shape))
+    marks = heart_landmarks(heart)
+    ends = np.array(list(marks.values()))
+    starts = systole(ends, heart)
+    index = (starts - grid.centre) @ grid.direction / np.asarray(grid.spacing)
+    seen = np.all(np.abs(index) < np.asarray(grid.size) / 2 - 0.5, axis=1)
+    lattice = mask_lattice(masks[0], grid, _POINTS_MM)
+    truth = Truth(
+        landmarks_fixed=starts[seen],
+        landmarks_moving=ends[seen],
+        landmark_names=tuple(name for name, kept in zip(marks, seen, strict=True) if kept),
+        labels_fixed=labels[0],
+        labels_moving=labels[1],
+        label_names={int(organ): ORGAN_NAMES[organ] for organ in organs},
+        points_fixed=lattice,
+        points_moving=diastole(lattice, heart),
+    )
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=np.eye(4))
+
+
+def cine_signal(anatomy: Anatomy, rng: np.random.Generator) -> Image:
+    """Balanced SSFP with its sign: that of fat is opposite to that of water.
+
+    At an echo time of half the repetition time, of 3 to 4 ms, fat and water point in opposite directions and cancel in
+    a voxel that has both: a dark line runs around every organ (Hargreaves, J. Magn. Reson. Imaging 36 (2012)
+    1300-1313). Blood of the right heart comes in as fresh as that of the left, so that its T2 is taken nearer to it.
+    """
+    from regenv.data.anatomy.tissues import Tissue
+    from regenv.data.modality.mr import mr_signal
+    from regenv.data.modality.relaxation import RELAXATION
+
+    right = replace(RELAXATION[Tissue.HEART_RIGHT], t2_ms=(240.0, 220.0), coarse=0.06)
+    signal = mr_signal(anatomy, "cine", rng, {Tissue.HEART_RIGHT: right, Tissue.VEIN: right})
+    array, fatty = signal.array, (int(Tissue.FAT), int(Tissue.MARROW))
+    top, under = np.isin(anatomy.tissue, fatty), np.isin(anatomy.under, fatty)
+    whole = array[top & under]
+    if len(whole) == 0:
+        return signal
+    share = anatomy.share.astype(np.float32) / 255.0
+    fat = np.where(top & under, 1.0, np.where(top, share, np.where(under, 1.0 - share, 0.0))).astype(np.float32)
+    return replace(signal, array=array - 2.0 * fat * np.float32(np.median(whole)))
+
+
+def surface_coil(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Sensitivity of the coil on the chest: it falls with the distance from the chest wall (the image's left)."""
+    d = grid.ndim
+    angle = np.pi + rng.normal(0, 0.35)
+    depth = rng.uniform(60.0, 110.0)
+    x = (np.arange(grid.size[0]) - (grid.size[0] - 1) / 2) * grid.spacing[0]
+    y = (np.arange(grid.size[1]) - (grid.size[1] - 1) / 2) * grid.spacing[1]
+    towards = x[None, :] * np.cos(angle) + y[:, None] * np.sin(angle)
+    plane = np.exp(np.clip(towards, -100, 75) / depth).astype(np.float32)
+    return np.broadcast_to(plane, grid.shape).copy() if d == 3 else plane
+
+
+def received(image: Image, coil: NDArray[np.float32], rng: np.random.Generator) -> Image:
+    """The scan under the chest coil's sensitivity, with the scanner's noise and gain."""
+    from regenv.data.modality.mr import receive
+
+    return receive(replace(image, array=np.abs(image.array) * coil), rng, bias=0.05, snr=(16.0, 40.0))
+
+
+def mask_lattice(mask: NDArray[np.bool_], grid: Grid, spacing_mm: float) -> NDArray[np.float64]:
+    """Points ``(N, d)`` mm of a lattice about the grid's centre whose nearest voxel lies in the mask."""
+    half = np.asarray(grid.extent) / 2
+    axes = [spacing_mm * np.arange(-np.floor(h / spacing_mm), np.floor(h / spacing_mm) + 1) for h in half]
+    local = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, grid.ndim)
+    index = np.rint(local / np.asarray(grid.spacing) + (np.asarray(grid.size) - 1) / 2).astype(np.int64)
+    index = np.clip(index, 0, np.asarray(grid.size) - 1)
+    local = local[mask[tuple(index[:, ::-1].T)]]
+    return np.asarray(local @ grid.direction.T + grid.centre)
+
+
+RECIPE = Recipe(
+    name="cardiac",
+    version=VERSION,
+    modalities=("mr",),
+    fields_of_view=("heart",),
+    make=make,
+    displacement=displacement,
+    crop_fixed=0.0,
+)
