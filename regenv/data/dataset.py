@@ -60,8 +60,9 @@ def make_dataset(
     """The data set of that name.
 
     Args:
-        name: ``"phantom"`` (procedural anatomy), ``"shapes"`` (random shapes and contrasts) or ``"folder:PATH"``
-            (your images, see :class:`regenv.data.folder.FolderDataset`).
+        name: ``"phantom"`` (procedural anatomy), ``"shapes"`` (random shapes and contrasts), ``"folder:PATH"`` (your
+            images, see :class:`regenv.data.folder.FolderDataset`) or ``"LAYOUT:PATH"`` (a public data set as it is
+            distributed, such as ``"ixi:PATH"``; see :data:`regenv.data.layouts.LAYOUTS`).
         split: ``"train"``, ``"validation"`` or ``"test"``.
         modalities: Of fixed and moving image, such as ``("cbct", "ct")``.
         field_of_view: What the embedded anatomy shows, one of the recipe's; None for its first.
@@ -94,7 +95,11 @@ def make_dataset(
         from regenv.data.folder import FolderDataset
 
         return FolderDataset(name[len("folder:") :], split=split, modalities=modalities, model=model, ndim=ndim)
-    known = (*EMBEDDED, "folder:PATH")
+    from regenv.data.layouts import LAYOUTS, is_layout, make_layout
+
+    if is_layout(name):
+        return make_layout(name, split=split, modalities=modalities, model=model, ndim=ndim)
+    known = (*EMBEDDED, "folder:PATH", *(f"{layout}:PATH" for layout in LAYOUTS))
     if Path(name).expanduser().exists():
         raise OptionError(f"dataset={name!r} is a path; for a folder of your own images write dataset='folder:{name}'")
     raise OptionError(f"dataset={name!r} is unknown; {near_miss(name, known)}")

@@ -1,0 +1,180 @@
+"""Learn2Reg: every task of the challenge, by its ``NAME_dataset.json``.
+
+The JSON lists images with what belongs to them (``training``, ``test``) and pairs (``training_paired_images``,
+``registration_val``, ``registration_test``); a fixed or moving image ``NAME_0011_0001.nii.gz`` is scan 0001 of
+subject 0011. Landmarks and keypoints are rows ``i,j,k`` of voxels from 0 in a CSV of the image's name (the JSON of
+some tasks writes ``.nii.gz``), in the folders ``landmarks*`` and ``keypoints*``; displacements of the challenge are
+in the same voxels (layout and conventions: the organisers' evaluation code, github.com/MDL-UzL/L2R, and the JSON of
+LungCT, NLST, ThoraxCBCT, OASIS). Keypoints were found by an algorithm and are used where there are no landmarks set
+by hand.
+
+Splits are those of the JSON: training pairs without the subjects of the validation pairs, which the lists of several
+tasks hold too; validation pairs; test pairs, whose truth is not published. Where no training pairs are listed, each
+training image is paired with the next :data:`HOPS` ones. All tasks bring images together before they are published,
+so the images of a pair lie in one frame.
+
+A. Hering et al., "Learn2Reg: comprehensive multi-task medical image registration challenge", IEEE TMI 42 (2023).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
+from regenv.data.layouts._scans import Scan, load_scans, read_rows
+from regenv.errors import DataError
+
+HOPS = 4
+"""Moving images that each fixed image gets where a task lists no training pairs."""
+
+MODALITIES = {"ct": "ct", "fbct": "ct", "cbct": "cbct", "mr": "mr", "mri": "mr", "t1w": "t1", "t2w": "t2", "us": "us"}
+"""Modalities as the JSON files write them, in lower case; any other is ``"other"``."""
+
+TREE = """PATH/
+  NAME_dataset.json
+  imagesTr/NAME_0001_0000.nii.gz, ...
+  labelsTr/, masksTr/, landmarksTr/, keypointsTr/   (those that the JSON names; landmarks and keypoints are .csv)
+  imagesTs/, ..."""
+
+
+def find(request: Request) -> list[Case]:
+    """All pairs of all splits."""
+    path = json_path(request.root)
+    return cases_of(path, read_json(path), request)
+
+
+def json_path(root: Path) -> Path:
+    """The one ``*_dataset.json`` of the folder, or the one named after the folder."""
+    found = sorted(root.glob("*_dataset.json"))
+    if not found:
+        raise NotThisLayoutError("has no file NAME_dataset.json")
+    named = root / f"{root.name}_dataset.json"
+    if len(found) > 1 and named not in found:
+        raise DataError(
+            f"{root} has {len(found)} files *_dataset.json ({', '.join(p.name for p in found)}); keep one per folder"
+        )
+    return named if named in found else found[0]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The task's description.
+
+    Raises:
+        DataError: If it is no JSON or lists no images.
+    """
+    try:
+        task = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); copy it again") from error
+    if not isinstance(task, dict) or not isinstance(task.get("training"), list):
+        raise DataError(f"{path} has no list 'training'; it is not a task of Learn2Reg")
+    return task
+
+
+def cases_of(path: Path, task: Mapping[str, Any], request: Request) -> list[Case]:
+    """The cases of a task's JSON file."""
+    root = path.parent
+    listed = {_clean(entry["image"]): entry for key in ("training", "test") for entry in _entries(task, key)}
+    validation = _pairs(task, "registration_val")
+    test = _pairs(task, "registration_test") or _pairs(task, "test_paired_images")
+    held = {subject_of(image) for pair in (*validation, *test) for image in pair}
+    training = [pair for pair in _pairs(task, "training_paired_images") if not held & {subject_of(i) for i in pair}]
+    if not training:
+        images = [_clean(entry["image"]) for entry in _entries(task, "training")]
+        training = _unpaired([image for image in images if subject_of(image) not in held], validation)
+    names = _label_names(task)
+    cases = []
+    for split, pairs in (("train", training), ("validation", validation), ("test", test)):
+        for pair in dict.fromkeys(pairs):
+            scans = [_scan(root, image, listed.get(image, {}), task, request) for image in pair]
+            if not all(scan.landmarks for scan in scans):
+                scans = [Scan(scan.image, scan.modality, scan.labels, scan.mask) for scan in scans]
+            name = "-".join(_stem(image) for image in pair)
+            load = partial(load_scans, *scans, points=read_points, label_names=names)
+            files = (*scans[0].files, *scans[1].files)
+            cases.append(Case(name, subject_of(pair[0]), split, files, load))
+    return cases
+
+
+def read_points(path: Path, grid: Grid) -> FloatArray:
+    """Landmarks in voxels from 0, separated by commas, as physical points."""
+    return transform_points(grid.index_to_physical, read_rows(path, 3, delimiter=","))
+
+
+def subject_of(image: str) -> str:
+    """``"NAME_0011"`` of ``"imagesTr/NAME_0011_0001.nii.gz"``."""
+    return _stem(image).rpartition("_")[0] or _stem(image)
+
+
+def _clean(image: str) -> str:
+    return image.removeprefix("./")
+
+
+def _stem(image: str) -> str:
+    return Path(image).name.removesuffix(".gz").removesuffix(".nii")
+
+
+def _entries(task: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """A list of images with their files; some tasks list the test images by name alone."""
+    return [{"image": entry} if isinstance(entry, str) else entry for entry in task.get(key) or []]
+
+
+def _pairs(task: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
+    return [(_clean(pair["fixed"]), _clean(pair["moving"])) for pair in task.get(key) or []]
+
+
+def _unpaired(images: list[str], validation: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each image with the next ones of other subjects; of several modalities, those of the validation pairs."""
+    kinds = {image.rpartition("_")[2] for image in images}
+    wanted = tuple(image.rpartition("_")[2] for image in validation[0]) if validation else ()
+    if len(kinds) > 1 and len(wanted) == 2:
+        fixed = [image for image in images if image.endswith(wanted[0])]
+        moving = [image for image in images if image.endswith(wanted[1])]
+    else:
+        fixed = moving = images
+    pairs = []
+    for i, image in enumerate(fixed):
+        others = [m for m in (*moving[i + 1 :], *moving[: i + 1]) if subject_of(m) != subject_of(image)]
+        pairs += [(image, other) for other in others[:HOPS]]
+    return pairs
+
+
+def _scan(root: Path, image: str, entry: Mapping[str, Any], task: Mapping[str, Any], request: Request) -> Scan:
+    """An image with the files that the JSON names for it."""
+    named = {key: root / _clean(str(entry[key])) for key in ("label", "mask") if entry.get(key)}
+    points = next(
+        (entry[key] for key in ("landmarks", "keypoints", "keypoints01", "keypoints02") if entry.get(key)), None
+    )
+    return Scan(
+        root / image,
+        _modality(image, task, request),
+        labels=named.get("label"),
+        mask=named.get("mask"),
+        landmarks=None if points is None else (root / _clean(str(points))).with_name(f"{_stem(image)}.csv"),
+    )
+
+
+def _modality(image: str, task: Mapping[str, Any], request: Request) -> str:
+    """By the number at the end of the name; a task of one modality lists it once."""
+    kinds = task.get("modality") or {}
+    number = str(int(_stem(image).rpartition("_")[2])) if _stem(image).rpartition("_")[2].isdigit() else "0"
+    name = str(kinds.get(number, kinds.get("0", ""))).lower() if isinstance(kinds, Mapping) else str(kinds).lower()
+    known = MODALITIES.get(name, "other")
+    asked = {m for m in request.modalities if m not in ("ct", "cbct", "us", "pet")}
+    return asked.pop() if known == "mr" and len(asked) == 1 else known
+
+
+def _label_names(task: Mapping[str, Any]) -> dict[int, str]:
+    """Names of the labels, where the JSON gives them, for one modality or all."""
+    labels = task.get("labels") or {}
+    if labels and all(isinstance(value, Mapping) for value in labels.values()):
+        labels = next(iter(labels.values()))
+    return {int(k): str(v) for k, v in labels.items() if str(k).isdigit() and int(k) != 0}
+
+
+LAYOUT = Layout("learn2reg", "a Learn2Reg task", TREE, find)

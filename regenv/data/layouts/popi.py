@@ -1,0 +1,57 @@
+"""The POPI model: one breathing cycle in ten CTs with 40 landmarks in each.
+
+By the page of the POPI model (CREATIS, Lyon): images are MetaImages in HU, ``10-P.mhd`` is the end of inhalation and
+the reference of all its motion fields, ``60-P.mhd`` the end of exhalation; landmarks are mm from the first voxel; the
+41st is an image artefact and is left out, as the page does. One patient, so all pairs are of the test split.
+
+J. Vandemeulebroucke, D. Sarrut, P. Clarysse, "The POPI-model, a point-validated pixel-based breathing thorax model",
+ICCR 2007.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from regenv.core.geometry import FloatArray, Grid
+from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
+from regenv.data.layouts._scans import Scan, load_scans, read_rows
+
+N_LANDMARKS = 40
+REFERENCE = 10
+EXHALE = 60
+
+TREE = """PATH/                                  (4DCT-MetaImage.tar and 4DLandmarks.tar, in any folders)
+  00-P.mhd, 00-P.raw, 10-P.mhd, ... 90-P.raw
+  00-Landmarks.pts, 10-Landmarks.pts, ... 90-Landmarks.pts"""
+
+
+def find(request: Request) -> list[Case]:
+    """The end of inhalation (fixed) with the end of exhalation, or with every phase where ``phases=all``."""
+    images = sorted(request.root.rglob("?0-P.mhd"))
+    if not images:
+        raise NotThisLayoutError("has no file 10-P.mhd")
+    scans = {int(path.name[:2]): _scan(request.root, path) for path in images}
+    fixed = scans.get(REFERENCE, _scan(request.root, images[0].with_name(f"{REFERENCE}-P.mhd")))
+    every = [phase for phase in scans if phase != REFERENCE] if request.options["phases"] == "all" else [EXHALE]
+    cases = []
+    for phase in every:
+        moving = scans.get(phase, _scan(request.root, images[0].with_name(f"{phase}-P.mhd")))
+        load = partial(load_scans, fixed, moving, points=read_points)
+        cases.append(Case(f"{REFERENCE}-{phase:02d}", "popi", "test", (*fixed.files, *moving.files), load))
+    return cases
+
+
+def read_points(path: Path, grid: Grid) -> FloatArray:
+    """Landmarks in mm from the first voxel, as physical points."""
+    points = read_rows(path, 3)[:N_LANDMARKS]
+    return points @ grid.direction.T + grid.origin
+
+
+def _scan(root: Path, image: Path) -> Scan:
+    name = f"{image.name[:2]}-Landmarks.pts"
+    found = sorted(root.rglob(name))
+    return Scan(image, "ct", landmarks=found[0] if found else image.with_name(name))
+
+
+LAYOUT = Layout("popi", "the POPI model", TREE, find, options={"phases": ("exhale", "all")})
