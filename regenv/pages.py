@@ -11,20 +11,30 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from regenv.core.models import MatrixModel, get_model
+from regenv import page_texts
+from regenv.core.models import TransformModel
+from regenv.data.recipe import get_recipe
 from regenv.envs.actions import ActionScheme, make_actions
 from regenv.envs.config import Config, make_config
+from regenv.envs.engine import config_model, config_view
 from regenv.envs.presets import PRESETS
-from regenv.envs.views import View, make_view
+from regenv.envs.views import View
 from regenv.envs.windows import FIXED_WINDOWS
-from regenv.registration import TASKS, Task, get_task
+from regenv.registration import TASKS, get_task
+from regenv.task import Task
 
 SECTIONS = (
     *("Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode End", "Arguments"),
     "Version History",
 )
-_KINDS = {"t": "translation along {}", "r": "rotation about {}", "s": "log-scale along {}", "h": "shear of {}"}
-_UNITS = {"mm": "mm", "deg": "degrees", "%": "%"}
+_KINDS = {
+    "c": "coefficient of mode {}",
+    "t": "translation along {}",
+    "r": "rotation about {}",
+    "s": "log-scale along {}",
+    "h": "shear of {}",
+}
+_UNITS = {"mm": "mm", "deg": "degrees", "%": "%", "sd": "standard deviations"}
 _TEST_SPLIT = "On the test split nothing of the truth is there."
 
 
@@ -34,7 +44,7 @@ class _Parts:
 
     task: Task
     config: Config
-    model: MatrixModel
+    model: TransformModel
     view: View
     actions: ActionScheme
 
@@ -81,8 +91,7 @@ def environment_table() -> str:
 def _parts(env_id: str) -> _Parts:
     task = get_task(env_id)
     config = make_config(env_id)
-    model = get_model(task.model, task.ndim)
-    view = make_view(config.observation, ndim=task.ndim, size=config.view_size, spacing_mm=config.view_spacing_mm)
+    model, view = config_model(config), config_view(config)
     actions = make_actions(config.actions, model, steps=config.steps, default_steps=task.steps, stop=config.stop)
     return _Parts(task, config, model, view, actions)
 
@@ -103,11 +112,15 @@ def _summary(p: _Parts) -> str:
 
 def _description(p: _Parts) -> str:
     fixed, moving = p.task.modalities
+    kind = page_texts.kind_of(p.task)
+    state = page_texts.STATE[kind].format(model=p.model.name, count=p.model.n_parameters)
+    variants = get_recipe(p.task.recipe).fields_of_view
+    others = (
+        f"\n\nVariants, by `field_of_view`: {', '.join(f'`{name}`' for name in variants)}." if len(variants) > 1 else ""
+    )
     return (
-        f"{_one_line(p.task.description)}\n\n"
-        f"The fixed image is {fixed.upper()}, the moving one {moving.upper()}. The state is a transform T from fixed "
-        f"to moving physical points (mm, LPS), here {p.model.name} with {p.model.n_parameters} degrees of freedom. The "
-        "agent changes T step by step; the moved image is always resampled from the original moving image through T."
+        f"{_one_line(p.task.description)}\n\nThe fixed image is {fixed.upper()}, the moving one {moving.upper()}. "
+        f"{state}{page_texts.MOVED[p.task.imaging]}{others}"
     )
 
 
@@ -115,9 +128,7 @@ def _action_space(p: _Parts) -> str:
     lines = [
         f"`{p.actions.space}`: one step along one degree of freedom"
         + (", or STOP, which is the last. " if p.config.stop is not False else ". ")
-        + "A step multiplies T on its fixed side, `T <- T exp(s G)`, about the centre of the view and along its axes, "
-        "so an action looks the same in the view whatever T already is. A step that would carry the centre out of the "
-        "view by more than half its width changes nothing.",
+        + page_texts.STEP[page_texts.kind_of(p.task)].format(about=page_texts.ABOUT[p.task.imaging]),
         "",
         "| degree of freedom | unit | actions |",
         "| --- | --- | --- |",
@@ -148,50 +159,46 @@ def _observation_space(p: _Parts) -> str:
     shared = sorted({FIXED_WINDOWS[m] for m in p.task.modalities if m in FIXED_WINDOWS})
     window = (
         f"Intensities are windowed from {shared[0][0]:g} to {shared[0][1]:g} HU, constant in the episode."
-        if len(shared) == 1
-        else "Intensities are windowed by modality, constant in the episode."
+        if set(p.task.modalities) <= {"ct", "cbct"} and p.task.imaging == "volume"
+        else "Intensities are windowed by modality, the window constant in the episode."
     )
-    half = p.view.shape[0] // 2
-    channels = (
-        f"Channels 0 to {half - 1} are the axial, coronal and sagittal slice through the middle of the fixed image, "
-        f"channels {half} to {2 * half - 1} the same slices of the moved image."
-        if p.task.ndim == 3
-        else "Channel 0 is the fixed image, channel 1 the moved one."
-    )
+    single = p.task.ndim == 2 or p.task.imaging != "volume"
+    others = ("difference", "zoom") if single else ("volume", "difference", "volume_difference", "zoom", "volume_zoom")
+    named = ", ".join(f'`"{name}"`' for name in others).replace("`", "`observation=", 1)
+    matrices = "float64 coefficients" if p.task.model == "sdm" else "float64 matrices"
     return (
-        f"`{_box(p)}`, channels first. {channels} The view grid has {size} voxels of {spacing:g} mm to a side, along "
-        f"the fixed image's axes and about its centre. {window}\n\n"
-        'Others by keyword: `observation="volume"`, `"difference"`, `"volume_difference"`, `"zoom"`, `"volume_zoom"`; '
-        '`dtype="float32"`; `parameters=True` adds the pose since the start as a Dict.\n\n'
-        "`info` holds `transform` and `start` (float64 matrices), `similarity`, `pair_id`, and on the train and "
-        f"validation split `tre` (mm) and `is_success` (TRE under {p.task.success_mm:g} mm). {_TEST_SPLIT}"
+        f"`{_box(p)}`, channels first. {page_texts.channels(p.task, p.view.shape[0])} "
+        f"{page_texts.grid(p.task, size, spacing)} {window}\n\n"
+        f'Others by keyword: {named}; `dtype="float32"`; `parameters=True` adds the pose since the start as a Dict.\n\n'
+        f"`info` holds `transform` and `start` ({matrices}), `similarity`, `pair_id`, and on the train and validation "
+        f"split {page_texts.TRE[p.task.imaging]} and `is_success` (TRE under {p.task.success_mm:g} mm). {_TEST_SPLIT}"
     )
 
 
 def _rewards(p: _Parts) -> str:
+    single = p.task.ndim == 2 or p.task.imaging != "volume"
     return (
         f"`{p.config.reward_scale:g} x (gain in {p.config.reward} of the step) - {p.config.step_cost:g}`, the cost "
         "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where "
         "less than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot "
         "pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
         "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
-        'privileged `"tre"`, `"parameter_distance"` and `"dice"`; `reward_region="volume"` takes the whole view volume.'
+        'privileged `"tre"`, `"parameter_distance"` and `"dice"`'
+        + ("." if single else '; `reward_region="volume"` takes the whole view volume.')
     )
 
 
 def _starting_state(p: _Parts) -> str:
     widths = ", ".join(f"{width:g} {_UNITS[unit]}" for unit, width in p.config.misalignment.items())
-    return (
-        "A pair of the split, and the true transform composed with a misalignment drawn uniformly, of at most "
-        f"{widths} in each degree of freedom. Every pair has its own random physical frame and crop, so neither the "
-        "identity nor aligned centres are the answer. "
-        '`reset(options={"pair": id, "start": matrix})` pins either.'
-    )
+    pinned = "coefficients" if p.task.model == "sdm" else "matrix"
+    options = f'`reset(options={{"pair": id, "start": {pinned}}})` pins either.'
+    return f"{page_texts.start(p.task, widths)} {options}"
 
 
 def _episode_end(p: _Parts) -> str:
     text = f"`terminated` on STOP; `truncated` after {p.config.horizon} steps."
-    return f"{text}\n\n{_one_line(p.task.oracle)}" if p.task.oracle else text
+    reached = page_texts.oracle(p.task)
+    return f"{text}\n\n{reached}" if reached else text
 
 
 def _arguments(p: _Parts) -> str:

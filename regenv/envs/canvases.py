@@ -6,7 +6,7 @@ from regenv.core.models import TransformModel
 from regenv.envs.canvas import Canvas
 from regenv.envs.views import View
 from regenv.errors import OptionError
-from regenv.registration import PROJECTIONS
+from regenv.task import PROJECTIONS
 
 
 def make_canvas(
@@ -15,7 +15,7 @@ def make_canvas(
     """The canvas of an environment.
 
     Args:
-        imaging: How the moved image comes about, see :data:`regenv.registration.IMAGINGS`.
+        imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`.
         model: The transform model.
         view: What is seen.
         lanes: Number of lanes.

@@ -20,7 +20,7 @@ from regenv.envs.fits import fit_points
 from regenv.envs.starts import draw_start
 from regenv.envs.windows import moving_values, windowed
 from regenv.errors import DataError, WithheldError, near_miss
-from regenv.registration import PROJECTIONS
+from regenv.task import PROJECTIONS
 
 PREPARED_BYTES = 2**30
 """Memory that one environment keeps its prepared cases in, so that a later reset need not window them again."""
@@ -127,7 +127,7 @@ class CaseSource:
         dataset: Where pairs come from.
         model: Transform model of the environment.
         widths: ``(K,)`` half widths of the misalignment.
-        imaging: How the moved image comes about, see :data:`regenv.registration.IMAGINGS`.
+        imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`.
 
     Attributes:
         name: Of the data set.

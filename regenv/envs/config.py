@@ -10,7 +10,8 @@ from regenv.data.dataset import Dataset
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
-from regenv.registration import Task, get_task
+from regenv.registration import get_task
+from regenv.task import Task
 
 DTYPES = ("uint8", "float32")
 REWARD_REGIONS = ("view", "volume")
@@ -119,7 +120,7 @@ def make_config(
 def _task_defaults(task: Task, reward: object) -> dict[str, Any]:
     return {
         "reward": task.similarity,
-        "reward_scale": task.reward_scales.get(reward, 1.0) if isinstance(reward, str) else 1.0,
+        "reward_scale": task.calibration.get("reward_scales", {}).get(reward, 1.0) if isinstance(reward, str) else 1.0,
         "step_cost": task.step_cost,
         "horizon": task.horizon,
         "misalignment": dict(task.misalignment),

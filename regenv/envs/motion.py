@@ -1,7 +1,8 @@
 """How poses are kept, stepped and compared: the part of the process that knows whether a pose is a matrix.
 
 A *state* is what ``info["transform"]`` holds: a ``(d + 1, d + 1)`` matrix, or the ``(K,)`` coefficients of a
-statistical deformation model. A motion works on ``(B, *state_shape)`` arrays and keeps what it needs of each lane's case.
+statistical deformation model. A motion works on ``(B, *state_shape)`` arrays and keeps what it needs of each lane's
+case.
 """
 
 from __future__ import annotations

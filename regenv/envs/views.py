@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.core.resample import orthogonal_planes, volume_planes
 from regenv.errors import near_miss
-from regenv.registration import PROJECTIONS
+from regenv.task import PROJECTIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ def make_view(name: str, *, ndim: int, size: int, spacing_mm: float, imaging: st
         ndim: 2 or 3.
         size: Voxels along each side, at least 8.
         spacing_mm: Spacing of the coarse view; of radiographs on the detector.
-        imaging: How the moved image comes about, see :data:`regenv.registration.IMAGINGS`.
+        imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`.
         planes: Slices, or radiographs, of the fixed image.
 
     Raises:

@@ -1,0 +1,82 @@
+"""What the row of an environment says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+IMAGINGS = ("volume", "slice", "radiograph", "depth")
+"""How the moved image comes about: the moving image resampled (also in 2-D), slices of it as thick as those of the
+fixed image, or what a camera sees of it."""
+
+PROJECTIONS = ("radiograph", "depth")
+"""Those of a camera."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an id stands for: everything that changes the distribution of its scores.
+
+    Attributes:
+        id: Gymnasium id, ``<Modalities>-<Model>-vN``.
+        title: One line.
+        description: A paragraph for the environment's page.
+        ndim: 2 or 3.
+        modalities: Modality of the fixed and of the moving image.
+        model: Transform model: ``"rigid"``, ``"similarity"``, ``"affine"``, or ``"sdm"``, a statistical deformation
+            model fitted to the training subjects of the recipe.
+        recipe: How the embedded pairs are made, a file of :mod:`regenv.data.recipes`.
+        field_of_view: Default variant of the recipe.
+        imaging: How the moved image comes about, one of :data:`IMAGINGS`.
+        planes: Slices or radiographs of the fixed image, for each field of view that has not one.
+        similarity: Default similarity of the reward, a name of :mod:`regenv.core.similarity`.
+        misalignment: Half width of the uniform start distribution for each unit of the model's degrees of freedom.
+        steps: Coarse and fine step in the degree of freedom's unit.
+        horizon: Steps before an episode is truncated.
+        view_size: Voxels along each side of the view grid.
+        view_spacing_mm: Millimetres between them.
+        success_mm: ``is_success`` means a TRE under this.
+        step_cost: Paid for every action but STOP.
+        history: Version history, newest first.
+    """
+
+    id: str
+    title: str
+    description: str
+    ndim: int
+    modalities: tuple[str, str]
+    model: str
+    similarity: str
+    misalignment: Mapping[str, float]
+    recipe: str = "torso"
+    field_of_view: str = "torso"
+    imaging: str = "volume"
+    planes: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[float, ...] = (4.0, 0.5)
+    horizon: int = 100
+    view_size: int = 64
+    view_spacing_mm: float = 3.0
+    success_mm: float = 5.0
+    step_cost: float = 0.02
+    history: tuple[str, ...] = ("v0: first version.",)
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """Measured constants of the row.
+
+        ``reward_scales`` (factor on the gain of each similarity: a median start to the truth is worth about 10),
+        ``oracle`` (floor and path length of greedy steps on the true error), ``steps_per_second``. Written by
+        ``python -m benchmarks.calibrate ID --write``.
+        """
+        return _calibrations().get(self.id, {})
+
+
+@cache
+def _calibrations() -> dict[str, Any]:
+    path = Path(__file__).with_name("calibration.json")
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
