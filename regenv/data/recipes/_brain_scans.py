@@ -1,0 +1,121 @@
+"""What the recipes of the brain share: scan grids, sequences, labels and masks, points of the template."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.brains import BrainSubject, in_brain
+from regenv.data.anatomy.shapes import rotation
+from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
+
+FloatArray = NDArray[np.float64]
+
+STRUCTURES = (
+    *(Organ.CORTEX, Organ.WHITE_MATTER, Organ.DEEP_GREY),
+    *(Organ.VENTRICLES, Organ.CEREBELLUM, Organ.BRAINSTEM),
+)
+"""Organs that count as labels."""
+
+LABEL_NAMES = {int(organ): ORGAN_NAMES[int(organ)] for organ in STRUCTURES}
+MODALITIES = ("t1", "t2", "pd", "flair")
+CENTRE = np.array([0.0, 14.0, 6.0])
+"""Middle of the brain in template mm."""
+
+TILT_DEG = 10.0
+"""Largest angle about each axis by which a head lies differently in the second scan."""
+
+
+def sequence(modality: str, rng: np.random.Generator) -> str:
+    """A pulse sequence of that contrast: T1 by gradient echo mostly, by spin echo now and then."""
+    return "t1_se" if modality == "t1" and rng.random() < 0.25 else modality
+
+
+def tilt(rng: np.random.Generator, most_deg: float = TILT_DEG) -> FloatArray:
+    """A rotation of up to ``most_deg`` about each axis."""
+    return rotation(*(float(a) for a in rng.uniform(-most_deg, most_deg, 3)))
+
+
+def middle(subject: BrainSubject) -> FloatArray:
+    """The middle of a subject's brain in its own mm."""
+    centre: FloatArray = subject.warp.to_subject(CENTRE)[0]
+    return centre
+
+
+def head_grid(
+    rng: np.random.Generator,
+    centre: ArrayLike,
+    direction: FloatArray | None = None,
+    extent_mm: tuple[float, float, float] = (188.0, 214.0, 176.0),
+    pixel_mm: tuple[float, float] = (2.0, 2.6),
+    slice_mm: tuple[float, float] = (2.2, 4.0),
+) -> Grid:
+    """Voxels of a head scan about a point: pixels and slices drawn from ranges, slices along the third axis."""
+    pixel, thick = float(rng.uniform(*pixel_mm)), float(rng.uniform(*slice_mm))
+    spacing = (pixel, pixel, thick)
+    size = [int(np.ceil(e / s)) for e, s in zip(extent_mm, spacing, strict=True)]
+    return Grid.centred(size, spacing, np.asarray(centre, float), np.eye(3) if direction is None else direction)
+
+
+def look_up(
+    anatomy: Anatomy, points: FloatArray, shape: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Structures, mask of the head and mask of all that the skull holds, at points ``(N, 3)`` of the anatomy."""
+    grid = anatomy.grid
+    index = np.floor((points - grid.origin) / np.asarray(grid.spacing) + 0.5).astype(np.int32)
+    inside = np.all((index >= 0) & (index < grid.size), axis=1)
+    flat = index[inside, 0] + grid.size[0] * (index[inside, 1] + np.int64(grid.size[1]) * index[inside, 2])
+    organ, head = np.zeros(len(points), np.uint8), np.zeros(len(points), np.bool_)
+    organ[inside] = anatomy.organ.ravel()[flat]
+    head[inside] = anatomy.body.ravel()[flat]
+    table = np.zeros(256, np.uint8)
+    table[list(LABEL_NAMES)] = list(LABEL_NAMES)
+    labels = table[organ]
+    skull = (labels > 0) | (organ == Organ.BRAIN)
+    return labels.reshape(shape), head.reshape(shape), skull.reshape(shape)
+
+
+def labels_and_masks(anatomy: Anatomy, grid: Grid) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """:func:`look_up` on a grid."""
+    return look_up(anatomy, grid.points().reshape(-1, 3), grid.shape)
+
+
+@lru_cache(maxsize=4)
+def template_points(step_mm: float) -> FloatArray:
+    """A lattice of template points in the brain, ``(N, 3)``."""
+    axes = [np.arange(low, high, step_mm) for low, high in ((-72, 73), (-80, 112), (-62, 84))]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    kept: FloatArray = points[in_brain(points) < -2.0]
+    kept.setflags(write=False)
+    return kept
+
+
+def correspond(fixed: BrainSubject, moving: BrainSubject, points: FloatArray) -> FloatArray:
+    """Where the template point at each physical point of the fixed subject lies in the moving one."""
+    template = (points + fixed.warp.displacement(points)) / fixed.warp.scale
+    matched: FloatArray = moving.warp.to_subject(template)
+    return matched
+
+
+def best_affine(fixed: FloatArray, moving: FloatArray) -> FloatArray:
+    """The ``(d + 1, d + 1)`` affine matrix that brings points nearest to their partners, in the least squares."""
+    d = fixed.shape[1]
+    centre = fixed.mean(axis=0)
+    design = np.column_stack([fixed - centre, np.ones(len(fixed))])
+    solution = np.linalg.lstsq(design, moving, rcond=None)[0]
+    matrix = np.eye(d + 1)
+    matrix[:d, :d] = solution[:d].T
+    matrix[:d, d] = solution[d] - matrix[:d, :d] @ centre
+    return matrix
+
+
+def in_mask(mask: NDArray[np.bool_], grid: Grid, points: FloatArray) -> NDArray[np.bool_]:
+    """Whether the voxel nearest to each physical point ``(N, d)`` is in a mask."""
+    index = np.rint(transform_points(grid.physical_to_index, points)).astype(int)
+    inside = np.all((index >= 0) & (index < grid.size), axis=1)
+    index = np.where(inside[:, None], index, 0)
+    return np.asarray(inside & mask[tuple(index.T[::-1])], dtype=np.bool_)

@@ -1,0 +1,110 @@
+"""Two MR contrasts of one head between which tissue has moved by up to about 6 mm, smoothly.
+
+Echo-planar distortion, gradients that are not linear, brain shift and swelling all leave such a displacement between
+the scans of one patient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.data.anatomy.brains import BrainSubject, brain
+from regenv.data.anatomy.warp import Warp
+from regenv.data.frames import case_generator
+from regenv.data.modality.mr import mr
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._brain_scans import (
+    LABEL_NAMES,
+    MODALITIES,
+    head_grid,
+    in_mask,
+    labels_and_masks,
+    look_up,
+    middle,
+    sequence,
+    template_points,
+    tilt,
+)
+
+VERSION = 1
+"""Raised whenever the same seed gives other images."""
+
+_NAME = "brain_deformed"
+_ANATOMY_MM = 2.4
+_POINTS_MM = 17.0
+_AMPLITUDE_MM = 1.8
+_KNOT_MM = 47.5
+
+
+def _shift(seed: int) -> Warp:
+    """The displacement: the fixed image shows at x what the moving one shows at x + u(x)."""
+    rng = case_generator(_NAME, seed, "warp")
+    return Warp(rng, (1.0, 1.0, 1.0), _AMPLITUDE_MM, _KNOT_MM, (-190.0,) * 3, (190.0,) * 3)
+
+
+def _fixed_grid(seed: int, subject: BrainSubject) -> Grid:
+    rng = case_generator(_NAME, seed, "grid")
+    return head_grid(rng, middle(subject) + rng.normal(0, 2, 3))
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """One head, at rest in the moving scan and deformed in the fixed one.
+
+    Args:
+        seed: The subject.
+        modalities: Of the fixed and the moving scan, of ``t1``, ``t2``, ``pd``, ``flair``.
+        field_of_view: ``"head"``.
+
+    Returns:
+        The pair in the subject's own space: the alignment is the identity, the displacement what is to be found.
+    """
+    del field_of_view
+    subject, shift = BrainSubject.draw(seed), _shift(seed)
+    anatomy = brain(subject, _ANATOMY_MM)
+    rngs = [case_generator(_NAME, seed, role, m) for role, m in zip(("fixed", "moving"), modalities, strict=True)]
+    here = _fixed_grid(seed, subject)
+    there = head_grid(rngs[1], middle(subject) + rngs[1].normal(0, 4, 3), tilt(rngs[1]))
+
+    moved = here.points().reshape(-1, 3)
+    moved = moved + shift.displacement(moved)
+    fixed = mr(anatomy, rngs[0], sequence(modalities[0], rngs[0]), here, displace=lambda points: moved)
+    moving = mr(anatomy, rngs[1], sequence(modalities[1], rngs[1]), there)
+    labels_fixed, head_fixed, _ = look_up(anatomy, moved, here.shape)
+    labels_moving, head_moving, _ = labels_and_masks(anatomy, there)
+    rest = subject.warp.to_subject(template_points(_POINTS_MM))
+    marks, names = np.array(list(anatomy.landmarks.values())), list(anatomy.landmarks)
+    shown = shift.to_subject(marks)
+    seen = in_mask(head_fixed, here, shown) & in_mask(head_moving, there, marks)
+    truth = Truth(
+        points_fixed=shift.to_subject(rest),
+        points_moving=rest,
+        landmarks_fixed=shown[seen],
+        landmarks_moving=marks[seen],
+        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
+        labels_fixed=labels_fixed,
+        labels_moving=labels_moving,
+        label_names=LABEL_NAMES,
+    )
+    return ImagePair("", "", fixed, moving, head_fixed, head_moving, truth, alignment=np.eye(4))
+
+
+def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The true displacement at local points ``(N, 3)``, mm."""
+    del field_of_view
+    frame = _fixed_grid(seed, BrainSubject.draw(seed)).frame
+    moved: NDArray[np.float64] = _shift(seed).displacement(transform_points(frame, local)) @ frame[:3, :3]
+    return moved
+
+
+RECIPE = Recipe(
+    name=_NAME,
+    version=VERSION,
+    modalities=MODALITIES,
+    fields_of_view=("head",),
+    make=make,
+    displacement=displacement,
+    crop_fixed=0.0,
+)

@@ -1,0 +1,67 @@
+"""Two MR contrasts of one head: a rigid problem, as between the sequences of a session or two visits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from regenv.data.anatomy.brains import BrainSubject, brain
+from regenv.data.frames import case_generator
+from regenv.data.modality.mr import mr
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._brain_scans import (
+    LABEL_NAMES,
+    MODALITIES,
+    head_grid,
+    in_mask,
+    labels_and_masks,
+    middle,
+    sequence,
+    tilt,
+)
+
+VERSION = 1
+"""Raised whenever the same seed gives other images."""
+
+_NAME = "brain_rigid"
+_ANATOMY_MM = 2.4
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """One head scanned twice; the head lies up to 10 degrees differently about each axis in the second scan.
+
+    Args:
+        seed: The subject.
+        modalities: Of the fixed and the moving scan, of ``t1``, ``t2``, ``pd``, ``flair``.
+        field_of_view: ``"head"``.
+
+    Returns:
+        The pair in the subject's own space: the true transform is the identity.
+    """
+    del field_of_view
+    subject = BrainSubject.draw(seed)
+    anatomy = brain(subject, _ANATOMY_MM)
+    images, labels, masks = [], [], []
+    for role, modality in zip(("fixed", "moving"), modalities, strict=True):
+        rng = case_generator(_NAME, seed, role, modality)
+        direction = tilt(rng, 4.0 if role == "fixed" else 10.0)
+        grid = head_grid(rng, middle(subject) + rng.normal(0, 4, 3), direction)
+        images.append(mr(anatomy, rng, sequence(modality, rng), grid))
+        structures, head, _ = labels_and_masks(anatomy, grid)
+        labels.append(structures)
+        masks.append(head)
+    points, names = np.array(list(anatomy.landmarks.values())), list(anatomy.landmarks)
+    seen = in_mask(masks[0], images[0].grid, points) & in_mask(masks[1], images[1].grid, points)
+    truth = Truth(
+        transform=np.eye(4),
+        landmarks_fixed=points[seen],
+        landmarks_moving=points[seen].copy(),
+        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
+        labels_fixed=labels[0],
+        labels_moving=labels[1],
+        label_names=LABEL_NAMES,
+    )
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+
+
+RECIPE = Recipe(name=_NAME, version=VERSION, modalities=MODALITIES, fields_of_view=("head",), make=make)

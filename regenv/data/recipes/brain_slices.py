@@ -1,0 +1,142 @@
+"""Axial MR slices of two people's brains at the same level, through the ventricles mostly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.image import Image
+from regenv.data.anatomy.brains import BrainSubject, brain, in_brain
+from regenv.data.anatomy.shapes import rotation
+from regenv.data.frames import case_generator
+from regenv.data.modality.mr import mr
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._brain_scans import (
+    CENTRE,
+    LABEL_NAMES,
+    MODALITIES,
+    FloatArray,
+    best_affine,
+    correspond,
+    labels_and_masks,
+    sequence,
+)
+
+VERSION = 1
+"""Raised whenever the same seed gives other images."""
+
+_NAME = "brain_slices"
+_ANATOMY_MM = 1.7
+_POINTS_MM = 9.0
+_OTHER = 1_000_000
+_TILT_DEG = 10.0
+_EXTENT_MM = (186.0, 216.0)
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """What a case is but for its images; ``level`` is the slices' z in subject mm, the rest is two-dimensional."""
+
+    fixed: BrainSubject
+    moving: BrainSubject
+    level: float
+    grid: Grid
+    points_fixed: FloatArray
+    points_moving: FloatArray
+    alignment: FloatArray
+
+
+def _geometry(seed: int) -> _Geometry:
+    fixed, moving = (BrainSubject.draw(s, in_plane=True) for s in (seed, seed + _OTHER))
+    rng = case_generator(_NAME, seed, "grid")
+    template_level = float(rng.uniform(-4.0, 34.0))
+    level = template_level * float(fixed.warp.scale[2])
+    axes = [np.arange(-70.0, 71.0, _POINTS_MM), np.arange(-76.0, 110.0, _POINTS_MM)]
+    lattice = np.stack([*np.meshgrid(*axes, indexing="ij"), np.full((len(axes[0]), len(axes[1])), template_level)], -1)
+    lattice = lattice.reshape(-1, 3)
+    lattice = lattice[in_brain(lattice) < -1.0]
+    here, there = (s.warp.to_subject(lattice)[:, :2] for s in (fixed, moving))
+    return _Geometry(
+        fixed, moving, level, _grid(rng, fixed, template_level, 0.0), here, there, best_affine(here, there)
+    )
+
+
+def _grid(rng: np.random.Generator, subject: BrainSubject, template_level: float, turn_deg: float) -> Grid:
+    """A slice's pixels as a 2-D grid in the subject's x and y."""
+    pixel = float(rng.uniform(1.6, 2.2))
+    centre = subject.warp.to_subject([[CENTRE[0], CENTRE[1], template_level]])[0, :2]
+    size = [int(np.ceil(e / pixel)) for e in _EXTENT_MM]
+    return Grid.centred(size, (pixel, pixel), centre, rotation(rz=turn_deg)[:2, :2])
+
+
+def _upright(grid: Grid, level: float, slice_mm: float) -> Grid:
+    """The slice of that 2-D grid in 3-D space."""
+    direction = np.eye(3)
+    direction[:2, :2] = grid.direction
+    return Grid((*grid.size, 1), (*grid.spacing, slice_mm), (*grid.origin, level), direction)
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """Slices of two subjects whose shapes differ within the plane.
+
+    Args:
+        seed: The case; it draws both subjects and the level.
+        modalities: Of the fixed and the moving slice, of ``t1``, ``t2``, ``pd``, ``flair``.
+        field_of_view: ``"axial"``.
+
+    Returns:
+        A 2-D pair with exact correspondences over the brain, and the affine map nearest to them as its alignment.
+    """
+    del field_of_view
+    geometry = _geometry(seed)
+    images, labels, masks = [], [], []
+    for role, subject, modality in zip(("fixed", "moving"), (geometry.fixed, geometry.moving), modalities, strict=True):
+        rng = case_generator(_NAME, seed, role, modality)
+        slice_mm = float(rng.uniform(3.0, 5.0))
+        around = (geometry.level - slice_mm / 2 - _ANATOMY_MM, geometry.level + slice_mm / 2 + _ANATOMY_MM)
+        anatomy = brain(subject, _ANATOMY_MM, around)
+        grid = geometry.grid
+        if role == "moving":
+            turn = float(rng.uniform(-_TILT_DEG, _TILT_DEG))
+            grid = _grid(rng, subject, geometry.level / float(subject.warp.scale[2]), turn)
+        upright = _upright(grid, geometry.level, slice_mm)
+        seen = mr(anatomy, rng, sequence(modality, rng), upright)
+        images.append(Image(seen.array[0], grid, seen.modality, seen.background))
+        structures, _, skull = labels_and_masks(anatomy, upright)
+        labels.append(structures[0])
+        masks.append(skull[0])
+    truth = Truth(
+        points_fixed=geometry.points_fixed,
+        points_moving=geometry.points_moving,
+        labels_fixed=labels[0],
+        labels_moving=labels[1],
+        label_names=LABEL_NAMES,
+    )
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=geometry.alignment)
+
+
+def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The true displacement beyond the alignment at local points ``(N, 2)``, mm."""
+    del field_of_view
+    geometry = _geometry(seed)
+    frame = geometry.grid.frame
+    points = np.column_stack([transform_points(frame, local), np.full(len(local), geometry.level)])
+    matched = correspond(geometry.fixed, geometry.moving, points)[:, :2]
+    aligned: NDArray[np.float64] = transform_points(np.linalg.inv(geometry.alignment @ frame), matched)
+    return aligned - local
+
+
+RECIPE = Recipe(
+    name=_NAME,
+    version=VERSION,
+    modalities=MODALITIES,
+    fields_of_view=("axial",),
+    make=make,
+    ndim=2,
+    displacement=displacement,
+    crop_fixed=0.0,
+)
