@@ -11,13 +11,17 @@ is in the model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.geometry import FloatArray
+from regenv.core.geometry import FloatArray, Grid
+from regenv.core.jacobian import folding, sdlogj
 from regenv.core.lanes import run_lanes
 
 BOUND = 3.0
@@ -30,6 +34,7 @@ Above 0, because the check points (knots and cell centres, :attr:`StatisticalDef
 """
 
 _TOLERANCE = 1e-9  # of the bound: three steps of 1 SD, or thirty of 0.1, reach it
+_TRIES = 32
 _LANES_OF_THREADS = 8  # fewer are not worth handing to other threads
 
 
@@ -75,6 +80,86 @@ class StatisticalDeformation:
         modes.setflags(write=False)
         object.__setattr__(self, "modes", modes)
         object.__setattr__(self, "extent_mm", float(self.extent_mm))
+
+    @classmethod
+    def fit(
+        cls,
+        fields: ArrayLike,
+        extent_mm: float,
+        cells: int,
+        n_modes: int,
+        weights: ArrayLike | None = None,
+        source: str = "",
+    ) -> StatisticalDeformation:
+        """The model of a population of displacement fields, see :func:`regenv.core.deformation_fit.fit_modes`.
+
+        Args:
+            fields: ``(N, *samples, d)`` mm in local axes at :func:`regenv.core.deformation_fit.sample_points`.
+            extent_mm: Width of the cube.
+            cells: Spline cells per axis.
+            n_modes: K, at most N.
+            weights: ``samples`` that say where displacements count; default everywhere alike.
+            source: What the fields are.
+
+        Raises:
+            ValueError: If there are too few fields or samples, or a number is not finite.
+        """
+        from regenv.core.deformation_fit import fit_modes
+
+        modes, sigmas, explained = fit_modes(fields, cells, n_modes, weights)
+        return cls(modes, extent_mm, sigmas, explained, source)
+
+    @classmethod
+    def fit_sitk(
+        cls,
+        fields: Sequence[Any],
+        extent_mm: float,
+        cells: int,
+        n_modes: int,
+        frame: ArrayLike | None = None,
+        source: str = "",
+    ) -> StatisticalDeformation:
+        """The model of a population of SimpleITK transforms or displacement field images.
+
+        Args:
+            fields: From physical points to physical points, in one common space.
+            extent_mm: See :meth:`fit`, as the next two.
+            cells: See there.
+            n_modes: See there.
+            frame: ``(d + 1, d + 1)`` from local to physical mm: axes and centre of the cube. Default the identity.
+            source: What the fields are.
+
+        Raises:
+            ValueError: As :meth:`fit`, or if there are no fields.
+        """
+        from regenv.core.deformation_fit import sitk_fields
+
+        if len(fields) == 0:
+            raise ValueError("no training fields were given")
+        samples = 2 * (cells + 1) + 1
+        sampled = sitk_fields(fields, fields[0].GetDimension(), extent_mm, samples, frame)
+        return cls.fit(sampled, extent_mm, cells, n_modes, source=source)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model as an NPZ file (no pickle), whole or not at all.
+
+        Coefficients are stored as 16-bit integers: off by at most 1.6e-5 of each mode's largest.
+        """
+        from regenv.core.deformation_files import write_model
+
+        write_model(Path(path), self.modes, self.extent_mm, self.sigmas, self.explained, self.source)
+
+    @classmethod
+    def load(cls, path: str | Path) -> StatisticalDeformation:
+        """Reads a model that :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If the file is none of a deformation model; the message names it.
+        """
+        from regenv.core.deformation_files import read_model
+
+        return cls(*read_model(Path(path)))
 
     @property
     def ndim(self) -> int:
@@ -241,6 +326,91 @@ class StatisticalDeformation:
         """``(N, d, K)``: the displacement is ``basis @ c``. For many evaluations at the same points."""
         p = np.asarray(points, dtype=np.float64)
         return np.ascontiguousarray(np.moveaxis(self._evaluate(np.eye(self.n_parameters), p, -1), 0, -1))
+
+    def sample(self, rng: np.random.Generator, n: int, sd: float = 1.0) -> FloatArray:
+        """Draws ``(n, K)`` coefficients, normal with ``sd`` and within the bound, that do not fold.
+
+        What folds is drawn again, up to 32 times, then halved until it does not.
+        """
+        out = np.zeros((n, self.n_parameters))
+        for row in out:
+            for _ in range(_TRIES):
+                row[:] = rng.normal(0.0, sd, self.n_parameters)
+                while (far := np.abs(row) > BOUND).any():
+                    row[far] = rng.normal(0.0, sd, int(far.sum()))
+                if self.least_determinants(row[None])[0] > LEAST_DETERMINANT:
+                    break
+            while not self.least_determinants(row[None])[0] > LEAST_DETERMINANT:
+                row *= 0.5
+        return out
+
+    def project(self, points: ArrayLike, displacement: ArrayLike) -> FloatArray:
+        """The coefficients within the bound whose displacement comes nearest to samples, in the least-squares sense.
+
+        Where they would fold, they are scaled back just so far that they do not.
+
+        Args:
+            points: ``(N, d)`` local mm.
+            displacement: ``(N, d)`` mm there.
+
+        Returns:
+            ``(K,)``; with fewer samples than modes the smallest such coefficients.
+
+        Raises:
+            ValueError: If the shapes disagree or a number is not finite.
+        """
+        from regenv.core.deformation_fit import bounded_fit
+
+        p, u = np.asarray(points, dtype=np.float64), np.asarray(displacement, dtype=np.float64)
+        if p.shape != u.shape or p.ndim != 2 or len(p) == 0:
+            raise ValueError(f"points and displacements must both be (N, {self.ndim}), got {p.shape} and {u.shape}")
+        if not (np.isfinite(p).all() and np.isfinite(u).all()):
+            raise ValueError("points or displacements hold values that are not finite")
+        found = bounded_fit(self.basis(p).reshape(-1, self.n_parameters), u.ravel(), BOUND)
+        low, high = 0.0, 1.0
+        if self.least_determinants(found[None])[0] > LEAST_DETERMINANT:
+            return found
+        for _ in range(20):
+            middle = (low + high) / 2
+            keep = self.least_determinants(found[None] * middle)[0] > LEAST_DETERMINANT
+            low, high = (middle, high) if keep else (low, middle)
+        return found * low
+
+    def residual(self, points: ArrayLike, displacement: ArrayLike) -> float:
+        """RMS length in mm of what :meth:`project` leaves of the displacement: the part outside the model."""
+        left = np.asarray(displacement, dtype=np.float64) - self.displacement(
+            self.project(points, displacement), points
+        )
+        return float(np.sqrt((left**2).sum(axis=-1).mean()))
+
+    def sdlogj(self, coefficients: ArrayLike, points: ArrayLike) -> float:
+        """Standard deviation of log det J over ``(N, d)`` local points, see :func:`regenv.core.jacobian.sdlogj`."""
+        return sdlogj(self.jacobian_determinants(coefficients, points))
+
+    def folding(self, coefficients: ArrayLike, points: ArrayLike) -> float:
+        """Share of ``(N, d)`` local points with det J <= 0."""
+        return folding(self.jacobian_determinants(coefficients, points))
+
+    def to_sitk(
+        self, coefficients: ArrayLike, frame: ArrayLike, alignment: ArrayLike | None = None, grid: Grid | None = None
+    ) -> Any:
+        """T(F l) = A F (l + u(l)) as a SimpleITK transform from fixed to moving physical points.
+
+        Args:
+            coefficients: ``(K,)``.
+            frame: ``(d + 1, d + 1)`` F from local to fixed physical mm.
+            alignment: ``(d + 1, d + 1)`` A from fixed to moving physical mm; default the identity.
+            grid: Where given, the displacement is a field sampled on this grid (the fixed image's), which ITK
+                interpolates linearly and takes for 0 beyond. By default it is a B-spline transform, exact within the
+                cube and 0 beyond.
+
+        Returns:
+            A ``BSplineTransform`` or ``DisplacementFieldTransform``; with an alignment a ``CompositeTransform``.
+        """
+        from regenv.core.deformation_files import to_sitk
+
+        c = np.asarray(coefficients, dtype=np.float64)
+        return to_sitk(self, c, np.asarray(frame, dtype=np.float64), alignment, grid)
 
     @cached_property
     def _flat(self) -> NDArray[np.float32]:

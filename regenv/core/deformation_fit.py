@@ -1,0 +1,169 @@
+"""Fitting statistical deformation models: splines to displacement samples, principal components of a population."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regenv.core.geometry import FloatArray, Grid
+
+SMOOTHING = 0.001
+"""Weight of the squared second differences of neighbouring coefficients against the squared misfit, both in mm."""
+
+_RIDGE_MM = 0.003  # what one standard deviation more has to bring, lest modes that the points do not see run wild
+_LEAST_SIGMA = 1e-6  # of the largest: a mode below is rounding
+
+
+def sample_points(ndim: int, extent_mm: float, samples: int) -> FloatArray:
+    """The points at which a field is to be sampled for a fit.
+
+    Args:
+        ndim: 2 or 3.
+        extent_mm: Width of the cube.
+        samples: Points along each axis, the cube's faces included; at least the lattice's ``cells + 3``.
+
+    Returns:
+        ``([z,] y, x, d)`` local mm, components (x, y[, z]).
+    """
+    axis = np.linspace(-extent_mm / 2, extent_mm / 2, samples)
+    return np.stack(np.meshgrid(*[axis] * ndim, indexing="ij")[::-1], axis=-1)
+
+
+def fit_modes(
+    fields: ArrayLike, cells: int, n_modes: int, weights: ArrayLike | None = None
+) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
+    """Modes, sigmas and explained shares of a symmetrised population.
+
+    Each field is fitted by a spline lattice (least squares, slightly smoothed). The population is then taken with its
+    mirror image (u and -u), so that its mean is 0 and the components are those of the uncentred covariance, in the
+    metric of root mean squared displacement.
+
+    Args:
+        fields: ``(N, *samples, d)`` displacements in mm at :func:`sample_points`.
+        cells: Spline cells per axis.
+        n_modes: Components to keep.
+        weights: ``samples`` of the metric, not negative, a body mask for example; default 1.
+
+    Returns:
+        ``(K, d, *lattice)`` float32 coefficients of one standard deviation, ``(K,)`` RMS mm of one, and ``(K,)`` shares
+        of the mean squared displacement of the fields.
+
+    Raises:
+        ValueError: If there are too few fields or samples, or a number is not finite.
+    """
+    u = np.asarray(fields, dtype=np.float64)
+    n, d = len(u), u.shape[-1]
+    if u.ndim not in (4, 5) or d != u.ndim - 2 or len(set(u.shape[1:-1])) != 1:
+        raise ValueError(f"fields must be (N, n, n[, n], d) samples with d = 2 or 3, got shape {u.shape}")
+    samples = u.shape[1]
+    if cells < 1 or samples < cells + 3:
+        raise ValueError(f"{cells} cells need at least {cells + 3} samples per axis, got {samples}")
+    bad = np.flatnonzero(~np.isfinite(u).reshape(n, -1).all(axis=1))
+    if len(bad):
+        raise ValueError(f"fields {bad[:5].tolist()} hold values that are not finite: leave them out, or mend them")
+    if not 1 <= n_modes <= n:
+        raise ValueError(f"{n_modes} modes cannot be told from {n} training fields: give more, or ask for at most {n}")
+    metric = np.ones(u.shape[1:-1]) if weights is None else np.asarray(weights, dtype=np.float64)
+    if metric.shape != u.shape[1:-1] or not np.isfinite(metric).all() or metric.min() < 0 or metric.sum() == 0:
+        raise ValueError(f"weights must be {u.shape[1:-1]}, not negative and not all 0, got shape {metric.shape}")
+    values = _spline_matrix(samples, cells)
+    coefficients = _along_axes(u, _fit_matrix(values))
+    splines = _along_axes(coefficients, values)
+    root = np.sqrt(metric / metric.sum())[..., None]
+    total = float(((u * root) ** 2).sum()) / n
+    left, singular, _ = np.linalg.svd((splines * root).reshape(n, -1), full_matrices=False)
+    left, singular = left[:, :n_modes], singular[:n_modes]
+    if not singular[-1] > _LEAST_SIGMA * max(singular[0], 1e-12):
+        independent = int((singular > _LEAST_SIGMA * max(singular[0], 1e-12)).sum())
+        raise ValueError(
+            f"only {independent} of the {n} training fields are independent, and {n_modes} modes were asked for"
+        )
+    sigmas = singular / np.sqrt(n)
+    # fields = left @ diag(singular) @ components: one standard deviation of component k is left_k . fields / sqrt(n)
+    modes = np.moveaxis(np.tensordot(left.T / np.sqrt(n), coefficients, 1), -1, 1)
+    flat = modes.reshape(n_modes, -1)
+    signs = np.sign(flat[np.arange(n_modes), np.abs(flat).argmax(axis=1)])  # of no meaning, but the same every time
+    modes = (flat * signs[:, None]).reshape(modes.shape)
+    return np.ascontiguousarray(modes, dtype=np.float32), sigmas, sigmas**2 / total
+
+
+def sitk_fields(
+    fields: Iterable[Any], ndim: int, extent_mm: float, samples: int, frame: ArrayLike | None = None
+) -> FloatArray:
+    """Displacement samples of SimpleITK transforms or displacement field images.
+
+    Args:
+        fields: Transforms of physical points (B-spline, displacement field, composite), or vector images in mm.
+        ndim: 2 or 3.
+        extent_mm: Width of the cube.
+        samples: Per axis, see :func:`sample_points`.
+        frame: ``(d + 1, d + 1)`` from local to physical mm; default the identity.
+
+    Returns:
+        ``(N, *samples, d)`` mm in local axes.
+
+    Raises:
+        ValueError: If one has another dimension.
+    """
+    import SimpleITK as sitk
+
+    f = np.eye(ndim + 1) if frame is None else np.asarray(frame, dtype=np.float64)
+    step = extent_mm / (samples - 1)
+    grid = Grid.centred((samples,) * ndim, (step,) * ndim).moved_by(f)
+    out = []
+    for k, item in enumerate(fields):
+        if item.GetDimension() != ndim:
+            raise ValueError(f"field {k} is {item.GetDimension()}-D, the model {ndim}-D")
+        transform = item
+        if isinstance(item, sitk.Image):
+            transform = sitk.DisplacementFieldTransform(sitk.Cast(item, sitk.sitkVectorFloat64))
+        sampled = sitk.TransformToDisplacementField(
+            transform, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, grid.direction.ravel().tolist()
+        )
+        out.append(sitk.GetArrayFromImage(sampled) @ f[:ndim, :ndim])
+    return np.stack(out) if out else np.zeros((0, *(samples,) * ndim, ndim))
+
+
+def bounded_fit(rows: FloatArray, values: FloatArray, bound: float) -> FloatArray:
+    """The ``(K,)`` coefficients within the bound that minimise |rows @ c - values|, small ones preferred.
+
+    Args:
+        rows: ``(N d, K)`` mm of one standard deviation, components of a point one after the other.
+        values: ``(N d,)`` mm.
+        bound: Largest absolute coefficient.
+    """
+    from scipy.optimize import lsq_linear
+
+    k = rows.shape[1]
+    ridge = np.sqrt(len(values)) * _RIDGE_MM * np.eye(k)
+    q, r = np.linalg.qr(np.concatenate([rows, ridge]))
+    return np.asarray(lsq_linear(r, q[: len(values)].T @ values, (-bound, bound), method="bvls").x, dtype=np.float64)
+
+
+def _spline_matrix(samples: int, cells: int) -> FloatArray:
+    """``(samples, cells + 3)`` values of the splines at equally spaced samples, both ends included."""
+    from regenv.core._deformation_kernels import spline_weights
+
+    matrix = np.zeros((samples, cells + 3))
+    weights = np.empty(4)
+    for row, t in zip(matrix, np.linspace(0, cells, samples), strict=True):
+        first = spline_weights(t, cells, weights)
+        row[first : first + 4] = weights
+    return matrix
+
+
+def _fit_matrix(values: FloatArray) -> FloatArray:
+    """``(L, samples)``: coefficients of the smoothed least-squares fit."""
+    bends = np.diff(np.eye(values.shape[1]), 2, axis=0)
+    return np.asarray(np.linalg.solve(values.T @ values + SMOOTHING * bends.T @ bends, values.T), dtype=np.float64)
+
+
+def _along_axes(arrays: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Applies a matrix along each axis but the first and last."""
+    out: Any = arrays
+    for axis in range(1, arrays.ndim - 1):
+        out = np.moveaxis(np.tensordot(matrix, out, (1, axis)), 0, axis)
+    return np.asarray(out, dtype=np.float64)
