@@ -5,11 +5,12 @@ A point that the scan in motion shows is sent to where its tissue lies at rest, 
 1. *Posture* shifts and tilts every level about the spine, smoothly along it.
 2. *The chest wall* moves ribs and abdominal wall forward, outward and upward, by nothing at the spine.
 3. *Gliding*: what lies in the cavity (lungs, mediastinum, diaphragm, abdomen) moves along the inner surface of rib
-   cage and abdominal wall. Each point keeps its share of the way from the cavity's axis to its wall and its angle, and changes
-   its height, so the wall is carried into itself: the displacement across the pleura is continuous, along the pleura
-   it jumps. A point belongs to the inside or to the outside by where it lies, and so does its displacement. Within
-   each region the map is one-to-one and smooth; as both keep their common surface, the whole map is one-to-one. Near
-   the spine, to which the mediastinum is tied, gliding fades to nothing over 35 mm instead: there tissue shears.
+   cage and abdominal wall. Each point keeps its share of the way from the cavity's axis to its wall and its angle,
+   and changes its height, so the wall is carried into itself: the displacement across the pleura is continuous,
+   along the pleura it jumps. A point belongs to the inside or to the outside by where it lies, and so does its
+   displacement. Within each region the map is one-to-one and smooth; as both keep their common surface, the whole map
+   is one-to-one. Near the spine, to which the mediastinum is tied, gliding fades to nothing over 35 mm instead: there
+   tissue shears.
 
 Figures of quiet and of deep breathing: excursion of the diaphragm 10 to 30 mm and more behind than in front (Keall et
 al., AAPM TG 76, Med. Phys. 33 (2006) 3874-3900), gliding of a few mm to 2 cm at the base of the lungs and none at the

@@ -87,3 +87,12 @@ def lattice_in(mask: NDArray[np.bool_], grid: Grid, spacing_mm: float) -> FloatA
 def correspond(fixed: MovedWarp, moving: MovedWarp, points: FloatArray) -> FloatArray:
     """Points of the fixed scan ``(N, 3)``, brought to the moving scan through the template."""
     return moving.to_subject(fixed.to_template(points))
+
+
+def fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
+    """The affine ``(d + 1, d + 1)`` transform that takes points ``(N, d)`` closest to others, in least squares."""
+    d = source.shape[1]
+    solution = np.linalg.lstsq(np.column_stack([source, np.ones(len(source))]), target, rcond=None)[0]
+    matrix = np.eye(d + 1)
+    matrix[:d] = solution.T
+    return matrix

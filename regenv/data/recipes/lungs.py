@@ -67,7 +67,7 @@ def _breath(seed: int) -> _Breath:
     rest = Warp(np.random.default_rng([seed, 13]), subject.scale)
     # the patient does not lie quite still: under a millimetre
     stirred = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    stirred.lattices = stirred.lattices + rng.normal(0, 1.5, stirred.lattices.shape).astype(np.float32)
+    stirred.lattices += np.float32(1.5) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
     moving = MovedWarp(rest, None)
     centre = moving.to_subject(np.array([_CENTRE]))[0]
     return _Breath(subject, MovedWarp(stirred, Motion(subject, change)), moving, centre)
@@ -88,7 +88,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
 
     breath = _breath(seed)
     rng = case_generator("lungs", seed, "scan")
-    density = float(rng.uniform(0.75, 1.15))
+    density = float(rng.uniform(0.65, 1.05))
     size = tuple(int(round(e / s)) for e, s in zip(_FIXED_MM, _SPACING, strict=True))
     fixed_grid = Grid.centred(size, _SPACING, breath.centre)
     shift = breath.centre + rng.normal(0, 5, 3) + np.array([0.0, 0.0, 4.0])
@@ -163,8 +163,7 @@ def _landmarks(
     names, points = _branchings(breath.subject)
     where_fixed, where_moving = breath.fixed.to_subject(points), breath.moving.to_subject(points)
     seen = nearest(*fixed, where_fixed) & nearest(*moving, where_moving)
-    kept = [n for n in _spread(where_fixed[seen], _LANDMARKS)]
-    chosen = np.flatnonzero(seen)[kept]
+    chosen = np.flatnonzero(seen)[_spread(where_fixed[seen], _LANDMARKS)]
     return tuple(names[n] for n in chosen), where_fixed[chosen], where_moving[chosen]
 
 

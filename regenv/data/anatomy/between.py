@@ -1,0 +1,67 @@
+"""Two patients of one shape: warps between them that are large and still invertible."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regenv.data.anatomy.subject import Subject
+from regenv.data.anatomy.warp import Warp
+
+LEAST_DETERMINANT = 0.35
+"""No warp compresses or stretches a volume by more than this factor over the region it is checked on."""
+
+
+class Build(Subject):
+    """A subject's shape with another patient's fat and muscle: the organs correspond, the layers around them do not.
+
+    Args:
+        seed: Of the shape.
+        fat: Thickness of the fat under the skin, mm.
+        muscle: Factor on the thickness of muscles.
+    """
+
+    def __init__(self, seed: int, fat: float, muscle: float) -> None:
+        super().__init__(seed)
+        self.fat, self.muscle = float(fat), float(muscle)
+        self.rng = np.random.default_rng([int(seed), 72])
+        self._make_trunk()
+
+
+def draw_build(seed: int, rng: np.random.Generator) -> Build:
+    """A build of random fat and muscle, from lean to stout."""
+    return Build(seed, float(np.clip(rng.gamma(4.0, 3.2), 4, 30)), float(np.clip(rng.normal(1.0, 0.15), 0.65, 1.4)))
+
+
+def draw_scale(rng: np.random.Generator, ndim: int = 3) -> tuple[float, ...]:
+    """Size of a patient along each axis, relative to the template."""
+    return tuple(float(s) for s in rng.normal(0.99, 0.045) * np.exp(rng.normal(0, 0.04, ndim)))
+
+
+def between_warp(rng: np.random.Generator, amplitude_mm: float, knot_mm: float, lo: ArrayLike, hi: ArrayLike) -> Warp:
+    """A patient's warp, as large as asked for or as it can be while it stays invertible.
+
+    Args:
+        rng: Source of size and displacement.
+        amplitude_mm: Standard deviation of the displacement.
+        knot_mm: Distance of its knots.
+        lo: Lower corner of the box in which it has to be invertible, mm.
+        hi: Upper corner.
+
+    Returns:
+        A warp whose Jacobian determinant (before scaling) lies above :data:`LEAST_DETERMINANT` in the box.
+    """
+    x, y, z = draw_scale(rng)
+    warp = Warp(rng, (x, y, z), amplitude_mm, knot_mm)
+    axes = [np.arange(a, b + 1, knot_mm / 4) for a, b in zip(np.asarray(lo), np.asarray(hi), strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    while least_determinant(warp, points) < LEAST_DETERMINANT:
+        warp.lattices = warp.lattices * np.float32(0.9)
+    return warp
+
+
+def least_determinant(warp: Warp, points: NDArray[np.float64]) -> float:
+    """Smallest Jacobian determinant of ``p + u(p)`` over points ``(N, 3)``, by differences over 2 mm."""
+    h = np.eye(3)
+    columns = [(warp.displacement(points + e) - warp.displacement(points - e)) / 2 for e in h]
+    return float(np.linalg.det(np.stack(columns, axis=-1) + np.eye(3)).min())
