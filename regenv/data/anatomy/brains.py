@@ -70,11 +70,12 @@ class BrainSubject:
         rng = np.random.default_rng([seed, 31])
         size = 0.93 * np.exp(rng.normal(0, 0.03) + rng.normal(0, 0.025, 3))
         scale = (float(size[0]), float(size[1]), 0.93 if in_plane else float(size[2]))
-        warp = Warp(np.random.default_rng([seed, 32]), scale, 2.8, 47.5, (-190.0,) * 3, (190.0,) * 3)
+        warp = Warp(np.random.default_rng([seed, 32]), scale, 2.6, 47.5, (-190.0,) * 3, (190.0,) * 3)
         _symmetrise(warp)
         if in_plane:
             warp.lattices[2] = 0.0
-            warp.lattices[:2] = warp.lattices[:2, 4:5].copy()
+            # alike in all planes, knots are not averaged along z, which a spline does by this factor
+            warp.lattices[:2] = 0.69 * warp.lattices[:2, 4:5].copy()
         return BrainSubject(seed, warp, Traits.draw(np.random.default_rng([seed, 33])))
 
 

@@ -6,6 +6,7 @@ origin at the anterior commissure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,7 +166,7 @@ def _paint_hemispheres(view: View, traits: Traits) -> None:
         np.ascontiguousarray(depth, dtype=np.float32),
         traits.shift,
         traits.own_folds,
-        0.25 + 0.75 * traits.atrophy,
+        0.15 + 0.5 * traits.atrophy,
         view.canvas.spacing,
     )
     view.paint(-surface, Tissue.GREY_MATTER, Organ.CORTEX)
@@ -228,7 +229,7 @@ def _paint_ventricles(view: View, traits: Traits) -> None:
         spot.paint(shape, Tissue.TUMOUR, None, (Tissue.WHITE_MATTER,))
 
 
-def _mirror(points: list[tuple[float, float, float]], side: int) -> NDArray[np.float64]:
+def _mirror(points: Sequence[tuple[float, float, float]], side: int) -> NDArray[np.float64]:
     return np.asarray(points, float) * np.array([side, 1.0, 1.0])
 
 

@@ -138,7 +138,7 @@ def _furrows(x, y, z, depth, lattice, shift, own, width, spacing, knot, surface,
                 _field(lattice, 0.6 * qx + 9.0, 0.6 * qy, 0.6 * qz + 40.0, weights, slopes, slow)
                 reach = min(max(16.0 + 4.0 * slow[0], 9.0), 24.0)
                 # wider where it opens to the surface
-                half = width + 0.9 * np.exp(-max(d, 0.0) / 3.0)
+                half = width + 0.7 * np.exp(-max(d, 0.0) / 3.0)
                 across, below = away - half, d - reach
                 gap = min(half, away + 0.5 * spacing) - max(-half, away - 0.5 * spacing)
                 gap = min(max(gap, 0.0), spacing) * min(max(0.5 - below / spacing, 0.0), 1.0)

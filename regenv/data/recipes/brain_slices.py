@@ -68,7 +68,7 @@ def _geometry(seed: int) -> _Geometry:
 def _grid(rng: np.random.Generator, subject: BrainSubject, template_level: float, turn_deg: float) -> Grid:
     """A slice's pixels as a 2-D grid in the subject's x and y."""
     pixel = float(rng.uniform(1.6, 2.2))
-    centre = subject.warp.to_subject([[CENTRE[0], CENTRE[1], template_level]])[0, :2]
+    centre = subject.warp.to_subject(np.array([CENTRE[0], CENTRE[1], template_level]))[0, :2]
     size = [int(np.ceil(e / pixel)) for e in _EXTENT_MM]
     return Grid.centred(size, (pixel, pixel), centre, rotation(rz=turn_deg)[:2, :2])
 
