@@ -20,7 +20,8 @@ def paint_abdomen(
     subject: Subject,
     fields: Fields,
     landmarks: Landmarks,
-    loose: np.random.Generator | None = None,
+    bowel: np.random.Generator | None = None,
+    vessels: np.random.Generator | None = None,
 ) -> None:
     """Paints the organs below the diaphragm into the fat of the abdominal cavity.
 
@@ -29,11 +30,11 @@ def paint_abdomen(
         subject: Whose organs.
         fields: The subject's distance fields.
         landmarks: Gains the points of the abdomen.
-        loose: Draws what two patients of one shape do not share (bowel, its contents, vessels of the liver); default
-            the subject's own generator.
+        bowel: Draws the bowel and its contents, which change from day to day; default the subject's own generator.
+        vessels: Draws the vessels of the liver, which two patients of one shape do not share; default the same.
     """
     rng = np.random.default_rng([subject.seed, 61])
-    loose = rng if loose is None else loose
+    bowel = rng if bowel is None else bowel
     low = canvas.box((-150, -190, -420), (150, 90, 0))
     if any(s.stop <= s.start for s in low):
         return
@@ -42,11 +43,11 @@ def paint_abdomen(
     _paint_strands(inside)
     _paint_kidneys(inside, subject, rng, landmarks)
     _paint_spleen(inside, subject, rng, landmarks)
-    _paint_bowel(inside, subject, loose)
-    _paint_colon(inside, subject, loose)
+    _paint_bowel(inside, subject, bowel)
+    _paint_colon(inside, subject, bowel)
     _paint_pancreas(inside, subject, rng)
     _paint_stomach(inside, subject, rng)
-    _paint_liver(inside, subject, rng, loose, landmarks)
+    _paint_liver(inside, subject, rng, rng if vessels is None else vessels, landmarks)
 
 
 class _Region:
@@ -129,7 +130,7 @@ def _paint_kidneys(r: _Region, subject: Subject, rng: np.random.Generator, landm
 
 
 def _paint_liver(
-    r: _Region, subject: Subject, rng: np.random.Generator, loose: np.random.Generator, landmarks: Landmarks
+    r: _Region, subject: Subject, rng: np.random.Generator, vessels: np.random.Generator, landmarks: Landmarks
 ) -> None:
     """Everything under the right dome down to a slanting lower surface, thinning to the left."""
     tip = -172.0 - 0.5 * subject.inflation + rng.normal(0, 13)
@@ -151,7 +152,7 @@ def _paint_liver(
     fissure = np.maximum(np.maximum(fissure, 0.5 * (r.z + 92)), 0.5 * (r.y + 62))
     d = smooth_max(d, -fissure, 4.0)
     r.paint(d, Tissue.LIVER, Organ.LIVER)
-    _paint_liver_vessels(r, loose, tip, slope)
+    _paint_liver_vessels(r, vessels, tip, slope)
     gall = ellipsoid(r.x, r.y, r.z, bladder_at, (14, 17, 25), rotation(rx=30, ry=10))
     r.paint(gall - 1.3, Tissue.WALL)
     r.paint(gall, Tissue.FLUID)

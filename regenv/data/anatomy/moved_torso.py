@@ -45,7 +45,8 @@ def moved_torso(
     lo: ArrayLike,
     hi: ArrayLike,
     spacing_mm: float,
-    loose: np.random.Generator | None = None,
+    bowel: np.random.Generator | None = None,
+    vessels: np.random.Generator | None = None,
     seed: int | None = None,
 ) -> MovedTorso:
     """Paints a subject's torso where a map puts it.
@@ -59,7 +60,8 @@ def moved_torso(
         lo: Lower corner (x, y, z) of what is painted, mm of the scan.
         hi: Upper corner.
         spacing_mm: Isotropic voxel size.
-        loose: Draws the bowel, its contents and the vessels of the liver, where they are not to correspond.
+        bowel: Draws the bowel and its contents, where they are not to correspond.
+        vessels: Draws the vessels of the liver, where they are not to correspond.
         seed: Seed of the anatomy's tissue values; default the subject's.
 
     Returns:
@@ -71,7 +73,7 @@ def moved_torso(
     paint_layers(canvas, subject, fields)
     paint_lungs(canvas, subject, fields)
     mediastinum = paint_mediastinum(canvas, subject, fields, landmarks)
-    paint_abdomen(canvas, subject, fields, landmarks, loose)
+    paint_abdomen(canvas, subject, fields, landmarks, bowel, vessels)
     paint_lung_vessels(canvas, subject, mediastinum)
     paint_back_muscles(canvas, subject)
     paint_spine(canvas, subject, landmarks)

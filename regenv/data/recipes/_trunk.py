@@ -9,6 +9,8 @@ from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.motion import MovedWarp
+from regenv.data.anatomy.moved_torso import MovedTorso
+from regenv.data.anatomy.tissues import Tissue
 
 FloatArray = NDArray[np.float64]
 
@@ -96,3 +98,22 @@ def fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
     matrix = np.eye(d + 1)
     matrix[:d] = solution.T
     return matrix
+
+
+def set_lung_density(painted: MovedTorso, array: NDArray[np.float32], density: float) -> None:
+    """Makes lung as dense as the air in it says: by the mass that it keeps in motion, and denser toward the back.
+
+    Args:
+        painted: A torso, at rest (breathed out) or in motion.
+        array: Its CT numbers, changed in place.
+        density: Factor on the density of lung at rest.
+    """
+    anatomy, canvas = painted.anatomy, painted.canvas
+    share = anatomy.share.astype(np.float32) / 255
+    lung = np.where(anatomy.tissue == Tissue.LUNG, share, 0) + np.where(anatomy.under == Tissue.LUNG, 1 - share, 0)
+    pure = (anatomy.tissue == Tissue.LUNG) & (anatomy.under == Tissue.LUNG)
+    if not pure.any():
+        return
+    level = float(np.median(array[pure])) + 1000.0
+    gravity = np.clip(1.0 + (canvas.y + 38.0) / 260.0, 0.6, 1.5)
+    array += (lung * level * (density * gravity * painted.volume - 1.0)).astype(np.float32)

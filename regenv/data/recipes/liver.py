@@ -154,7 +154,9 @@ def _scan(patient: _Patient, grid: Grid, rng: np.random.Generator) -> tuple[Imag
 
     low, high = covering(grid, 3.0)
     loose = case_generator("liver", patient.seed, "loose")
-    painted = moved_torso(patient.build, patient.warp, low, high, _PAINT_MM, loose, seed=patient.seed).anatomy
+    painted = moved_torso(
+        patient.build, patient.warp, low, high, _PAINT_MM, bowel=loose, vessels=loose, seed=patient.seed
+    ).anatomy
     hu = hounsfield(painted)
     dose = float(rng.uniform(0.7, 1.25))
     table = np.zeros(256, np.float32)

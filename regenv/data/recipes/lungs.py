@@ -19,12 +19,21 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.motion import Change, Motion, MovedWarp
 from regenv.data.anatomy.subject import Subject
-from regenv.data.anatomy.tissues import Organ, Tissue
+from regenv.data.anatomy.tissues import Organ
 from regenv.data.anatomy.warp import Warp
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk import correspond, covering, ct_scan, lattice_in, nearest, organs_and_body, tilted
+from regenv.data.recipes._trunk import (
+    correspond,
+    covering,
+    ct_scan,
+    lattice_in,
+    nearest,
+    organs_and_body,
+    set_lung_density,
+    tilted,
+)
 
 FloatArray = NDArray[np.float64]
 _CENTRE = (0.0, -38.0, 16.0)
@@ -138,22 +147,9 @@ def _scan(
     painted = moved_torso(breath.subject, warp, low, high, _PAINT_MM)
     hu = hounsfield(painted.anatomy)
     array = hu.array
-    _set_density(painted, array, density)
+    set_lung_density(painted, array, density)
     image = ct_scan(Image(array, hu.grid, "ct", hu.background), grid, rng)
     return image, *organs_and_body(painted.anatomy, grid)
-
-
-def _set_density(painted, array: NDArray[np.float32], density: float) -> None:  # type: ignore[no-untyped-def]
-    """Makes lung denser breathed out, by the mass that it keeps, and denser toward the back."""
-    anatomy, canvas = painted.anatomy, painted.canvas
-    share = anatomy.share.astype(np.float32) / 255
-    lung = np.where(anatomy.tissue == Tissue.LUNG, share, 0) + np.where(anatomy.under == Tissue.LUNG, 1 - share, 0)
-    pure = (anatomy.tissue == Tissue.LUNG) & (anatomy.under == Tissue.LUNG)
-    if not pure.any():
-        return
-    level = float(np.median(array[pure])) + 1000.0
-    gravity = np.clip(1.0 + (canvas.y + 38.0) / 260.0, 0.6, 1.5)
-    array += (lung * level * (density * gravity * painted.volume - 1.0)).astype(np.float32)
 
 
 def _landmarks(

@@ -1,0 +1,207 @@
+"""Planning CT (moving) and cone-beam CT on the day of treatment (fixed) of one patient who has changed in between.
+
+On the day the spine is bent a little differently, the breath is another (what lies in the chest and the belly glides
+along the wall, as ``regenv.data.anatomy.motion`` says), fat has come or gone, and the bowel holds something else. The
+planning scan shows the patient at rest: a point ``x`` of the day shows what lies at ``x + u(x)`` there, and the
+alignment that is given, set up at the lower thoracic spine, is the identity. The fixed mask is the patient within the
+cone beam's field of view; the points for TRE are a lattice in it, without the bowel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid
+from regenv.core.image import Image
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.motion import Change, Motion, MovedWarp
+from regenv.data.anatomy.subject import Subject
+from regenv.data.anatomy.tissues import Organ
+from regenv.data.anatomy.warp import Warp
+from regenv.data.frames import case_generator
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._trunk import (
+    correspond,
+    ct_scan,
+    lattice_in,
+    nearest,
+    organs_and_body,
+    set_lung_density,
+    tilted,
+)
+
+FloatArray = NDArray[np.float64]
+
+# template position of the middle of the cone-beam scan, its radius, height and voxel in mm
+_CONE = {
+    "torso": ((0.0, -42.0, -20.0), (150.0, 185.0), (205.0, 235.0), 3.2),
+    "spine": ((0.0, 4.0, -110.0), (105.0, 128.0), (170.0, 205.0), 2.8),
+}
+_PAINT_MM = 3.5
+_CT_MM = 3.0
+_TILT_DEG = 10.0
+_MOST_POINTS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class _Patient:
+    """One patient, at rest and on the day."""
+
+    subject: Subject
+    day: MovedWarp
+    rest: MovedWarp
+    centre: FloatArray
+
+
+@lru_cache(maxsize=4)
+def _patient(seed: int, field_of_view: str) -> _Patient:
+    """The patient of a seed; ``centre`` is the middle of the fixed scan."""
+    subject = Subject(seed)
+    rng = case_generator("torso_deformed", seed, "change")
+    change = Change(
+        excursion=float(np.clip(rng.normal(1.0, 8.0), -14, 16)),
+        forward=float(np.clip(rng.normal(0.2, 1.2), -2.5, 2.5)),
+        outward=float(np.clip(rng.normal(0.1, 0.8), -1.5, 1.5)),
+        belly=float(np.clip(rng.normal(0.5, 3.0), -6, 6)),
+        left=float(rng.normal(0, 0.12)),
+        back=float(rng.normal(0.15, 0.10)),
+        uneven=float(rng.uniform(0.05, 0.25)),
+        inner=float(rng.uniform(0.5, 2.0)),
+        bend_side=float(np.clip(rng.normal(0, 5.0), -10, 10)),
+        bend_forward=float(np.clip(rng.normal(0, 5.0), -10, 10)),
+        weight=float(rng.uniform(-7.0, 8.0)),
+        seed=seed,
+    )
+    rest = Warp(np.random.default_rng([seed, 13]), subject.scale)
+    stirred = Warp(np.random.default_rng([seed, 13]), subject.scale)
+    stirred.lattices += np.float32(3.0) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
+    day = MovedWarp(stirred, Motion(subject, change))
+    middle = np.array(_CONE[field_of_view][0])
+    spine = subject.spine_at(middle[2])
+    if field_of_view == "spine":
+        middle[:2] = float(spine[0]), float(spine[1]) - 8.0
+    return _Patient(subject, day, MovedWarp(rest, None), day.to_subject(middle[None])[0])
+
+
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
+    """True displacement at points along the fixed grid's axes about its centre, mm."""
+    patient = _patient(seed, field_of_view)
+    points = np.asarray(local, np.float64) + patient.centre
+    return correspond(patient.day, patient.rest, points) - points
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """Scans one patient on the day and, for planning, at rest; each scan ``"ct"`` or ``"cbct"``."""
+    from regenv.data.anatomy.tissues import ORGAN_NAMES
+
+    patient = _patient(seed, field_of_view)
+    images, labels, masks, anatomies = [], [], [], []
+    for role, modality in zip(("fixed", "moving"), modalities, strict=True):
+        rng = case_generator("torso_deformed", seed, field_of_view, role, modality)
+        image, anatomy = _scan(patient, role, modality, field_of_view, seed, rng)
+        organs, body = organs_and_body(anatomy, image.grid)
+        images.append(image)
+        labels.append(organs)
+        masks.append(body & (image.array > image.background) if modality == "cbct" else body)
+        anatomies.append(anatomy)
+    points = lattice_in(masks[0] & (labels[0] != Organ.BOWEL), images[0].grid, 20.0)
+    there = correspond(patient.day, patient.rest, points)
+    shown = np.flatnonzero(nearest(masks[1], images[1].grid, there))
+    if len(shown) > _MOST_POINTS:
+        shown = np.sort(case_generator("torso_deformed", seed, "points").choice(shown, _MOST_POINTS, replace=False))
+    names, marks = _landmarks(anatomies, images, masks)
+    truth = Truth(
+        transform=None,
+        landmarks_fixed=marks[0],
+        landmarks_moving=marks[1],
+        landmark_names=names,
+        labels_fixed=labels[0],
+        labels_moving=labels[1],
+        label_names=ORGAN_NAMES,
+        points_fixed=points[shown],
+        points_moving=there[shown],
+    )
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=np.eye(4))
+
+
+def _scan(
+    patient: _Patient, role: str, modality: str, field_of_view: str, seed: int, rng: np.random.Generator
+) -> tuple[Image, Anatomy]:
+    """One scan, with the anatomy that it shows: of the day (fixed) or at rest (moving)."""
+    from regenv.data.anatomy.moved_torso import moved_torso
+    from regenv.data.modality.cbct import cbct_from_attenuation, draw_scanner
+    from regenv.data.modality.common import add_table, hounsfield
+
+    _, radii, heights, voxel = _CONE[field_of_view]
+    height = float(rng.uniform(*heights))
+    centre = patient.centre
+    if role == "moving":
+        centre = centre + rng.normal(0, 6, 3)
+        height += 40.0
+    warp = patient.day if role == "fixed" else patient.rest
+    # a tilted scan of planning sees more than its height
+    half = 0.5 * height + (30.0 if role == "moving" else 6.0)
+    low, high = _trunk_box(patient.subject, centre[2] - half, centre[2] + half)
+    bowel = case_generator("torso_deformed", seed, role, "bowel")
+    painted = moved_torso(patient.subject, warp, low, high, _PAINT_MM, bowel=bowel)
+    contrast = float(rng.uniform(60, 250)) if rng.random() < 0.35 else 0.0
+    hu = hounsfield(painted.anatomy, contrast, venous=float(rng.uniform(0.3, 1.1)))
+    array = hu.array
+    set_lung_density(painted, array, float(case_generator("torso_deformed", seed, "density").uniform(0.8, 1.2)))
+    hu = Image(array, hu.grid, "ct", hu.background)
+    if modality == "ct":
+        extent = (360.0, 260.0, height)
+        if role == "moving":
+            grid = tilted(extent, (_CT_MM,) * 3, centre, rng, _TILT_DEG)
+        else:
+            grid = Grid.centred([int(e / _CT_MM) for e in extent], (_CT_MM,) * 3, centre)
+        return ct_scan(hu, grid, rng), painted.anatomy
+    scanner = replace(
+        draw_scanner(rng),
+        radius_mm=float(rng.uniform(*radii)),
+        height_mm=height,
+        pixel_mm=float(rng.uniform(2.6, 2.9)),
+        voxel_mm=voxel,
+    )
+    volume = add_table(hu, rng, curved=False)
+    return cbct_from_attenuation(volume, rng, scanner=scanner, isocentre=centre), painted.anatomy
+
+
+def _trunk_box(subject: Subject, bottom: float, top: float) -> tuple[FloatArray, FloatArray]:
+    """Corners of a box around the trunk between two heights, with the table under it, without the arms."""
+    sx, sy, sz = subject.scale
+    skin = subject.skin.at(np.linspace(bottom / sz, min(top / sz, 90.0), 30))
+    half = min(float((np.abs(skin[:, 0]) + skin[:, 2]).max()) * sx + 14, 205.0)
+    front = float((skin[:, 1] - skin[:, 3]).min()) * sy - (36 if subject.female else 16)
+    back = float((skin[:, 1] + skin[:, 4]).max()) * sy + 45
+    return np.array([-half, front, bottom]), np.array([half, back, top])
+
+
+def _landmarks(
+    anatomies: list[Anatomy], images: list[Image], masks: list[NDArray[np.bool_]]
+) -> tuple[tuple[str, ...], list[FloatArray]]:
+    """Named points that both scans show."""
+    a, b = (anatomy.landmarks for anatomy in anatomies)
+    names = [name for name in a if name in b]
+    marks = [np.array([m[name] for name in names]).reshape(-1, 3) for m in (a, b)]
+    seen = np.ones(len(names), bool)
+    for points, image, mask in zip(marks, images, masks, strict=True):
+        seen &= nearest(mask, image.grid, points)
+    return tuple(n for n, s in zip(names, seen, strict=True) if s), [points[seen] for points in marks]
+
+
+RECIPE = Recipe(
+    name="torso_deformed",
+    version=1,
+    modalities=("ct", "cbct"),
+    fields_of_view=("torso", "spine"),
+    make=make,
+    displacement=displacement,
+    crop_fixed=0.0,
+    crop_moving=0.05,
+)
