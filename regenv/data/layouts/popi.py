@@ -49,9 +49,9 @@ def read_points(path: Path, grid: Grid) -> FloatArray:
 
 
 def _scan(root: Path, image: Path) -> Scan:
-    name = f"{image.name[:2]}-Landmarks.pts"
-    found = sorted(root.rglob(name))
-    return Scan(image, "ct", landmarks=found[0] if found else image.with_name(name))
+    """An image with its landmarks, which lie where those of other phases do."""
+    folder = next((path.parent for path in sorted(root.rglob("??-Landmarks.pts"))), image.parent)
+    return Scan(image, "ct", landmarks=folder / f"{image.name[:2]}-Landmarks.pts")
 
 
 LAYOUT = Layout("popi", "the POPI model", TREE, find, options={"phases": ("exhale", "all")})

@@ -1,0 +1,75 @@
+"""MR and ultrasound: tag files, RESECT, BITE in MINC."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from regenv.data.layouts._tags import read_tags
+from regenv.errors import DataError
+from tests.data.layouts import trees
+from tests.data.layouts.support import pairs_of, truth_of
+
+
+def test_tags_are_turned_from_ras(tmp_path: Path) -> None:
+    first, second = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[-1.5, 0.0, 2.5], [7.0, 8.0, 9.0]])
+    path = trees.tags(tmp_path / "a.tag", first, second)
+    assert "\n-1.000000 -2.000000 3.000000 " in path.read_text()
+    for found, given in zip(read_tags(path), (first, second), strict=True):
+        np.testing.assert_allclose(found, given)
+    inline = path.read_text().replace('""', '1 2 3 "a;b"').replace("Points =\n", "Points = ")
+    np.testing.assert_allclose(read_tags(trees.text(path, inline))[1], second)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x y z\n", "is no MNI tag point file"),
+        ("MNI Tag Point File\nVolumes = 1;\nPoints =\n1 2 3;\n", "has points of 1 volume"),
+        ("MNI Tag Point File\nVolumes = 2;\nPoints =\n1 2 3 4 5;\n", "has 5 numbers and a pair of points needs 6"),
+        ("MNI Tag Point File\nVolumes = 2;\nPoints =\n;\n", "holds no point"),
+        ("MNI Tag Point File\nVolumes = 2;\nPoints =\n1 2 3 4 5 x;\n", "'1 2 3 4 5 x;' is no pair of points"),
+    ],
+)
+def test_tags_that_cannot_be_used(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_tags(trees.text(tmp_path / "a.tag", content))
+
+
+def test_resect_pairs(tmp_path: Path) -> None:
+    trees.resect(tmp_path)
+    root = f"resect:{tmp_path}?test=all&frame=file"
+    one, other = pairs_of(root, "us", "t1").load(0), pairs_of(root, "t1", "us").load(0)
+    np.testing.assert_array_equal(one.fixed.array, other.moving.array)
+    np.testing.assert_allclose(truth_of(one).landmarks_fixed, truth_of(other).landmarks_moving)
+    assert pairs_of(root, "us", "flair").ids == ("Case1", "Case2", "Case12")
+    assert pairs_of(root, "us", "us").ids == ("Case1", "Case12")  # nobody set landmarks after resection in case 2
+    with pytest.raises(DataError, match="RESECT pairs one of flair, t1 with us, or us with us; not t1, t2"):
+        pairs_of(root, "t1", "t2")
+
+
+def test_bite_reads_minc_and_what_was_converted_from_it(tmp_path: Path) -> None:
+    trees.bite(tmp_path)
+    dataset = pairs_of(f"bite:{tmp_path}?test=all&frame=file", "us", "t1")
+    minc, nifti = dataset.load(0), dataset.load(1)
+    for side in ("fixed", "moving"):
+        a, b = getattr(minc, side), getattr(nifti, side)
+        np.testing.assert_array_equal(a.array, b.array)
+        np.testing.assert_allclose(a.grid.index_to_physical, b.grid.index_to_physical, atol=1e-4)
+    old = tmp_path / "group2" / "01" / "01_mr_tal.mnc"
+    old.write_bytes(b"CDF\x01" + bytes(100))
+    with pytest.raises(DataError, match=r"01_mr_tal\.mnc is MINC 1, .* convert it: mincconvert -2"):
+        pairs_of(f"bite:{tmp_path}?test=all", "us", "t1").load(0)
+    old.write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"01_mr_tal\.mnc cannot be read as MINC 2"):
+        pairs_of(f"bite:{tmp_path}?test=all", "us", "t1").load(0)
+
+
+def test_itk_leaves_the_coordinates_of_minc_as_they_are(tmp_path: Path) -> None:
+    made = sitk.Cast(trees.image(trees.FIXED_MARKS, 1, origin=(101.5, -202.5, 30.0)), sitk.sitkFloat32)
+    raw = trees.save(tmp_path / "a.mnc", made).read_bytes()
+    assert struct.pack("<d", 101.5) in raw and struct.pack("<d", -101.5) not in raw
