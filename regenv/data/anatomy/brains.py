@@ -74,8 +74,8 @@ class BrainSubject:
         _symmetrise(warp)
         if in_plane:
             warp.lattices[2] = 0.0
-            # alike in all planes, knots are not averaged along z, which a spline does by this factor
-            warp.lattices[:2] = 0.69 * warp.lattices[:2, 4:5].copy()
+            # knots alike along z are not averaged there: without a factor the warp would be half as strong again
+            warp.lattices[:2] = 0.85 * warp.lattices[:2, 4:5].copy()
         return BrainSubject(seed, warp, Traits.draw(np.random.default_rng([seed, 33])))
 
 

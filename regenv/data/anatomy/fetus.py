@@ -170,9 +170,7 @@ def _paint_brain(view: View, inside: NDArray[np.floating], folding: float, shift
     third = np.maximum(np.abs(middle.x) - 0.8, middle.ellipsoid((0, 8, 2), (4, 9, 6)))
     middle.paint(third, Tissue.CSF, Organ.VENTRICLES)
     small = view.near((0, 24, -18), 28.0)
-    lobes = smooth_min(
-        small.ellipsoid((12, 27, -18), (16, 14, 13)), small.ellipsoid((-12, 27, -18), (16, 14, 13)), 5.0
-    )
+    lobes = smooth_min(small.ellipsoid((12, 27, -18), (16, 14, 13)), small.ellipsoid((-12, 27, -18), (16, 14, 13)), 5.0)
     small.paint(lobes - 1.5, Tissue.CSF, Organ.BRAIN)
     small.paint(lobes, grey, Organ.CEREBELLUM)
     small.paint(lobes + 4.0, Tissue.WHITE_MATTER, Organ.CEREBELLUM)

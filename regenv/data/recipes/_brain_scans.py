@@ -97,7 +97,7 @@ def template_points(step_mm: float) -> FloatArray:
 def correspond(fixed: BrainSubject, moving: BrainSubject, points: FloatArray) -> FloatArray:
     """Where the template point at each physical point of the fixed subject lies in the moving one."""
     template = (points + fixed.warp.displacement(points)) / fixed.warp.scale
-    matched: FloatArray = moving.warp.to_subject(template)
+    matched: FloatArray = moving.warp.to_subject(template, 20)
     return matched
 
 
