@@ -17,7 +17,7 @@ from regenv.data.recipe import get_recipe
 from regenv.envs.actions import ActionScheme, make_actions
 from regenv.envs.config import Config, make_config
 from regenv.envs.engine import config_model, config_view
-from regenv.envs.presets import PRESETS
+from regenv.envs.presets import PRESETS, fits
 from regenv.envs.views import View
 from regenv.envs.windows import FIXED_WINDOWS
 from regenv.registration import TASKS, get_task
@@ -208,7 +208,7 @@ def _arguments(p: _Parts) -> str:
             default = _default(getattr(p.config, name), name, p)
             meaning = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", meaning.replace("``", "`"))
             lines.append(f"| `{name}` | `{default}` | {meaning} |")
-    presets = ", ".join(f'`"{name}"`' for name in PRESETS)
+    presets = ", ".join(f'`"{name}"`' for name in PRESETS if fits(name, p.task))
     lines.append(f"| `preset` | `None` | A published decision process: {presets}; keywords given beside it win. |")
     lines.append('| `render_mode` | `None` | `"rgb_array"` or `"ansi"`. |')
     return "\n".join(lines)

@@ -11,7 +11,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="Keyword of the environment, such as -s observation=volume."),
 ]
-DatasetOption = Annotated[str, typer.Option(help="phantom, shapes or folder:PATH.")]
+DatasetOption = Annotated[str, typer.Option(help="phantom, shapes, folder:PATH, or LAYOUT:PATH, such as ixi:PATH.")]
 SplitOption = Annotated[str, typer.Option(help="train, validation or test.")]
 SeedOption = Annotated[int, typer.Option(help="Of the environment and the agent.")]
 

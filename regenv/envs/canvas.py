@@ -71,6 +71,10 @@ class Canvas:
                 buffers.to_physical[lane] = case.frame @ buffers.local
             self._render_fixed(buffers, lane, case)
 
+    def sees(self, states: NDArray[np.float64], lanes: slice = ALL) -> NDArray[np.bool_]:
+        """Which lanes ``(B,)`` would show anything at all ``states``; of resampled images the overlap rule says it."""
+        return np.ones(len(self._addresses[lanes]), dtype=bool)
+
     def planes_of(self, buffers: LevelBuffers, lane: int) -> NDArray[np.float64]:
         """The planes ``(S, 3, d)`` of a level on a lane."""
         return buffers.level.planes

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.camera import index_rays
-from regenv.core.projection import depth, project, windowed_sums
+from regenv.core.projection import depth, project, sees, windowed_sums
 from regenv.envs.canvas import ALL, Canvas, LevelBuffers
 from regenv.envs.cases import Case
 from regenv.envs.views import View
@@ -73,22 +73,32 @@ class ProjectionCanvas(Canvas):
             buffers.fixed[one] = values
         np.rint(buffers.fixed[lane] * np.float32(255), out=buffers.fixed_u8[lane], casting="unsafe")
 
+    def _rays(
+        self, states: NDArray[np.float64], planes: NDArray[np.float64], lanes: slice
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Sources ``(B, V, 3)`` and pixels ``(B, V, 3, 3)`` of some lanes in indices of their volumes."""
+        world_to_index = self._to_index[lanes] @ states[lanes]
+        sources, rays = np.zeros((*planes[lanes].shape[:2], 3)), np.zeros((*planes[lanes].shape[:2], 3, 3))
+        for i, (case, views) in enumerate(zip(self.cases[lanes], planes[lanes], strict=True)):
+            assert case is not None
+            for v, camera in enumerate(case.cameras):
+                source, ray = index_rays(camera, views[v][None], world_to_index[i][None])
+                sources[i, v], rays[i, v] = source[0], ray[0, 0]
+        return sources, rays
+
+    def sees(self, states: NDArray[np.float64], lanes: slice = ALL) -> NDArray[np.bool_]:
+        """See :class:`Canvas`: no source lies inside the volume, and each camera's rays meet it."""
+        size = self.levels[0].level.size
+        sources, rays = self._rays(states, self._planes[0], lanes)
+        return sees(self._shapes[lanes], sources, rays, (size, size), beyond=self._imaging == "depth")
+
     def render(self, states: NDArray[np.float64], lanes: slice = ALL) -> None:
         """See :class:`Canvas`."""
-        world_to_index = self._to_index[lanes] @ states[lanes]
-        cases = self.cases[lanes]
         for planes, raw, buffers in zip(self._planes, self._raw, self.levels, strict=True):
-            count, views = len(cases), planes.shape[1]
-            sources, rays = np.zeros((count, views, 3)), np.zeros((count, views, 3, 3))
-            for i, case in enumerate(cases):
-                assert case is not None
-                lane = range(self.lanes)[lanes][i]
-                for v, camera in enumerate(case.cameras):
-                    source, ray = index_rays(camera, planes[lane, v][None], world_to_index[i][None])
-                    sources[i, v], rays[i, v] = source[0], ray[0, 0]
+            sources, rays = self._rays(states, planes, lanes)
             volumes = (self._addresses[lanes], self._shapes[lanes], self._spacings[lanes], sources, rays)
             if self._imaging == "depth":
-                thresholds = np.full(count, SKIN_HU, np.float32)
+                thresholds = np.full(len(sources), SKIN_HU, np.float32)
                 depth(*volumes, thresholds, raw[lanes], buffers.valid[lanes], threads=self.threads)
             else:
                 project(*volumes, raw[lanes], buffers.valid[lanes], threads=self.threads)

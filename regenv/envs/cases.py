@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,21 +191,25 @@ def _readers(
 
     def prepare(index: int) -> Case:
         pair = dataset.load(index)
+        if model.name != "sdm":  # only a deformable environment is given it; to others it would tell the truth
+            pair = replace(pair, alignment=None)
         return make_case(pair, ids[index], imaging, None if withheld else privileged_of(pair, model))
 
     def start(case: Case, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
         if model.name == "sdm":
             return draw_start(rng, widths, model)
         privileged = case.privileged or privileged_of(dataset.load(index), model)
-        if privileged is None:
+        # where no truth is known, about how the files' own frames lie
+        about = dataset.load(index).alignment if privileged is None else privileged.transform
+        if about is None:
             raise DataError(
                 f"pair {ids[index]!r} of {dataset.name!r} has no true transform and no landmarks to draw a start "
                 'from; pass one: reset(options={"pair": ..., "start": matrix})'
             )
         if withheld:
-            salt = np.frombuffer(hashlib.sha256(privileged.transform.tobytes()).digest(), dtype="<u4")
+            salt = np.frombuffer(hashlib.sha256(about.tobytes()).digest(), dtype="<u4")
             rng = np.random.default_rng([int(rng.integers(2**32)), *salt.tolist()])
-        return draw_start(rng, widths, model, privileged.transform, case.frame)
+        return draw_start(rng, widths, model, about, case.frame)
 
     return prepare, start
 

@@ -15,6 +15,7 @@ from regenv.task import Task
 
 DTYPES = ("uint8", "float32")
 REWARD_REGIONS = ("view", "volume")
+GOAL_MEASURES = ("parameter_distance", "tre")
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,9 @@ class Config:
     Attributes:
         task: The id's row; filled in by ``gym.make``.
         split: ``"train"``, ``"validation"`` or ``"test"`` (where the truth is withheld).
-        dataset: ``"phantom"``, ``"shapes"``, ``"folder:PATH"``, or any object that is a
-            :class:`regenv.data.dataset.Dataset` (its own split counts then).
+        dataset: ``"phantom"``, ``"shapes"``, ``"folder:PATH"``, the layout of a public data set such as ``"ixi:PATH"``
+            (:mod:`regenv.data.layouts`), or any object that is a :class:`regenv.data.dataset.Dataset` (its own split
+            counts then).
         field_of_view: Which variant of the embedded anatomy is shown; the id's page lists them.
         deformation: Population model of an id that ends in SDM: a file of
             :class:`regenv.core.deformation.StatisticalDeformation`, or one of them; None for the id's own.
@@ -41,8 +43,9 @@ class Config:
         reward_region: ``"view"`` (the observed pixels) or ``"volume"``.
         reward_scale: Factor on the gain.
         step_cost: Paid for every action but STOP.
-        goal: Training ends an episode once the true parameter distance is at most this; None for never.
+        goal: Training ends an episode once what is left to do is at most this; None for never.
         goal_bonus: Paid when it does.
+        goal_measure: What ``goal`` is compared with: ``"parameter_distance"``, or ``"tre"`` in mm.
         horizon: Steps before truncation; ``max_episode_steps`` is another word for it.
         misalignment: Half width of the starts, for each unit, or by the name of a degree of freedom.
         view_size: Voxels along each side of the view.
@@ -72,6 +75,7 @@ class Config:
     reward_region: str = "view"
     goal: float | None = None
     goal_bonus: float = 0.0
+    goal_measure: str = "parameter_distance"
     device: str = "cpu"
     threads: int | None = None
 
@@ -105,6 +109,7 @@ def make_config(
     config = Config(task=task, **(_task_defaults(task, chosen.get("reward", task.similarity)) | chosen))
     check_option("dtype", config.dtype, DTYPES)
     check_option("reward_region", config.reward_region, REWARD_REGIONS)
+    check_option("goal_measure", config.goal_measure, GOAL_MEASURES)
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
@@ -134,7 +139,7 @@ def _preset_keywords(task: Task, preset: str | None, given: Mapping[str, Any]) -
     """A preset's keywords; on the test split those that need the truth are left out, and its reward pays nothing."""
     if preset is None:
         return {}
-    chosen = get_preset(preset)
+    chosen = get_preset(preset, task)
     if "misalignment" in chosen:  # a preset of a rigid process says nothing of scales and shears
         chosen["misalignment"] = {**task.misalignment, **chosen["misalignment"]}
     if given.get("split") == "test":

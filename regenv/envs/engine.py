@@ -157,9 +157,15 @@ class Engine:
         start = self.motion.checked(options.pop("start")) if "start" in options else None
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: 'pair', 'start'")
+        pinned = start is not None
         if start is None:
             start = self.source.draw_start(index, rng)
         self.place(lane, index, start)
+        if pinned and not self.canvas.sees(self.transforms, slice(lane, lane + 1))[0]:
+            raise ValueError(
+                f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it: "
+                f"{start.tolist()}"
+            )
         self.starts[lane] = start
         self.elapsed[lane] = 0
 
@@ -198,14 +204,19 @@ class Engine:
         if resting is not None:
             coefficients = np.where(resting[:, None], 0.0, coefficients)
             stops = stops & ~resting
-        self.transforms = self.motion.advance(self.transforms, coefficients)
+        after = self.motion.advance(self.transforms, coefficients)
+        hidden = ~self.canvas.sees(after)
+        if hidden.any():  # a step after which nothing would be seen changes nothing
+            after[hidden] = self.transforms[hidden]
+        self.transforms = after
         before = self.potential.copy()
         self.refresh()
         rewards = self.config.reward_scale * (self.potential - before) - np.where(stops, 0.0, self.config.step_cost)
         self.elapsed += 1
         terminated = stops
         if self.config.goal is not None:
-            reached = np.linalg.norm(self.left(), axis=1) <= self.config.goal
+            left = self.tre() if self.config.goal_measure == "tre" else np.linalg.norm(self.left(), axis=1)
+            reached = left <= self.config.goal
             rewards[reached] += self.config.goal_bonus
             terminated = stops | reached
         truncated = self.elapsed >= self.config.horizon

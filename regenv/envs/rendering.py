@@ -31,8 +31,9 @@ def check_render_mode(mode: str | None) -> None:
 def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
     """One lane's current pose as a picture, ``(H, W, 3)`` uint8.
 
-    Columns are the axial, coronal and sagittal plane (one in 2-D). Rows are the fixed image, the moved one, and the two
-    overlaid: fixed in magenta, moved in green, so that what agrees is grey and what does not is coloured.
+    Columns are the axial, coronal and sagittal plane, or the slices or radiographs; rows are the fixed image, the moved
+    one, and the two overlaid (a single image has them side by side): fixed in magenta, moved in green, so that what
+    agrees is grey and what does not is coloured.
 
     Raises:
         MissingExtraError: If Pillow is not installed.
@@ -40,7 +41,9 @@ def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
     drawing = require("PIL.ImageDraw", "video")
     pictures = require("PIL.Image", "video")
     fixed, moved = _planes(engine, lane)
-    columns = [_column(f, m) for f, m in zip(fixed, moved, strict=True)]
+    side_by_side = len(fixed) == 1
+    panels = [_panels(f, m) for f, m in zip(fixed, moved, strict=True)]
+    columns = panels[0] if side_by_side else [_stacked(stack) for stack in panels]
     body = np.concatenate([np.pad(c, ((0, 0), (0, GAP), (0, 0))) for c in columns], axis=1)[:, :-GAP]
     width = max(body.shape[1], 3 * PANEL)
     frame = np.zeros((_even(CAPTION + body.shape[0]), _even(width), 3), np.uint8)
@@ -48,8 +51,9 @@ def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
     picture = pictures.fromarray(frame)
     draw = drawing.Draw(picture)
     draw.text((6, 5), caption(engine, lane), fill=(255, 255, 255))
-    for row, name in enumerate(ROWS):
-        draw.text((5, CAPTION + row * (PANEL + GAP) + 4), name, fill=(255, 220, 80))
+    for k, name in enumerate(ROWS):
+        x, y = (k * (PANEL + GAP), 0) if side_by_side else (0, k * (PANEL + GAP))
+        draw.text((5 + x, CAPTION + y + 4), name, fill=(255, 220, 80))
     if engine.view.ndim == 3 and len(columns) == len(PLANE_NAMES) and engine.config.task.imaging == "volume":
         for column, name in enumerate(PLANE_NAMES):
             x = (column + 1) * PANEL + column * GAP - 6 - draw.textlength(name)
@@ -87,11 +91,14 @@ def _planes(engine: Engine, lane: int) -> tuple[NDArray[np.float32], NDArray[np.
     return fixed, moved
 
 
-def _column(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _panels(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
     overlay = np.clip(fixed[..., None] * FIXED_COLOUR + moved[..., None] * MOVED_COLOUR, 0.0, 1.0)
     grey = [np.repeat(image[..., None], 3, axis=-1) for image in (fixed, moved)]
-    panels = [np.pad((p * 255).astype(np.uint8), ((0, GAP), (0, 0), (0, 0))) for p in (*grey, overlay)]
-    return np.concatenate(panels)[:-GAP]
+    return [(panel * 255).astype(np.uint8) for panel in (*grey, overlay)]
+
+
+def _stacked(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.concatenate([np.pad(panel, ((0, GAP), (0, 0), (0, 0))) for panel in panels])[:-GAP]
 
 
 def _even(n: int) -> int:

@@ -35,6 +35,7 @@ def track_dataset(track: Track) -> Dataset:
         field_of_view=track.field_of_view,
         model=task.model,
         ndim=task.ndim,
+        recipe=task.recipe,
     )
 
 
@@ -98,7 +99,7 @@ def _case(
     """One case of one pair, its numbers rounded as they will be stored."""
     from regenv.evaluation.track import TrackCase
 
-    privileged = privileged_of(pair)
+    privileged = privileged_of(pair, get_model(get_task(track.env_id).model, get_task(track.env_id).ndim))
     if privileged is None:
         raise DataError(
             f"pair {pair.id!r} of {track.dataset} has no true transform and fewer than 3 landmarks, so its error "
