@@ -37,15 +37,15 @@ def fit_modes(
 ) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
     """Modes, sigmas and explained shares of a symmetrised population.
 
-    Each field is fitted by a spline lattice (least squares, slightly smoothed). The population is then taken with its
-    mirror image (u and -u), so that its mean is 0 and the components are those of the uncentred covariance, in the
-    metric of root mean squared displacement.
+    Each field is fitted by a spline lattice (weighted least squares, slightly smoothed). The population is then taken
+    with its mirror image (u and -u), so that its mean is 0 and the components are those of the uncentred covariance,
+    in the metric of root mean squared displacement.
 
     Args:
         fields: ``(N, *samples, d)`` displacements in mm at :func:`sample_points`.
         cells: Spline cells per axis.
         n_modes: Components to keep.
-        weights: ``samples`` of the metric, not negative, a body mask for example; default 1.
+        weights: ``samples`` of the metric and of the splines' fit, not negative, a body mask for example; default 1.
 
     Returns:
         ``(K, d, *lattice)`` float32 coefficients of one standard deviation, ``(K,)`` RMS mm of one, and ``(K,)`` shares
@@ -69,9 +69,7 @@ def fit_modes(
     metric = np.ones(u.shape[1:-1]) if weights is None else np.asarray(weights, dtype=np.float64)
     if metric.shape != u.shape[1:-1] or not np.isfinite(metric).all() or metric.min() < 0 or metric.sum() == 0:
         raise ValueError(f"weights must be {u.shape[1:-1]}, not negative and not all 0, got shape {metric.shape}")
-    values = _spline_matrix(samples, cells)
-    coefficients = _along_axes(u, _fit_matrix(values))
-    splines = _along_axes(coefficients, values)
+    coefficients, splines = _fit_splines(u, cells, metric / metric.mean())
     root = np.sqrt(metric / metric.sum())[..., None]
     total = float(((u * root) ** 2).sum()) / n
     left, singular, _ = np.linalg.svd((splines * root).reshape(n, -1), full_matrices=False)
@@ -155,15 +153,29 @@ def _spline_matrix(samples: int, cells: int) -> FloatArray:
     return matrix
 
 
-def _fit_matrix(values: FloatArray) -> FloatArray:
-    """``(L, samples)``: coefficients of the smoothed least-squares fit."""
-    bends = np.diff(np.eye(values.shape[1]), 2, axis=0)
-    return np.asarray(np.linalg.solve(values.T @ values + SMOOTHING * bends.T @ bends, values.T), dtype=np.float64)
+def _fit_splines(u: FloatArray, cells: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Spline coefficients ``(N, *lattice, d)`` of fields ``(N, *samples, d)``, and the splines' values at the samples.
 
+    All fields share one system of normal equations, which is factored once.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.sparse import csr_array, diags_array, eye_array, kron
 
-def _along_axes(arrays: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Applies a matrix along each axis but the first and last."""
-    out: Any = arrays
-    for axis in range(1, arrays.ndim - 1):
-        out = np.moveaxis(np.tensordot(matrix, out, (1, axis)), 0, axis)
-    return np.asarray(out, dtype=np.float64)
+    n, d = len(u), u.shape[-1]
+    axis = csr_array(_spline_matrix(u.shape[1], cells))
+    bend = csr_array(np.diff(np.eye(cells + 3), 2, axis=0))
+    bend, one = bend.T @ bend, eye_array(cells + 3)
+    matrix: Any = axis
+    for _ in range(d - 1):
+        matrix = kron(matrix, axis, format="csr")
+    normal = matrix.T @ diags_array(weights.ravel()) @ matrix
+    for bent in range(d):
+        term: Any = bend if bent == 0 else one
+        for k in range(1, d):
+            term = kron(term, bend if bent == k else one)
+        normal = normal + SMOOTHING * term
+    values = np.moveaxis(u.reshape(n, -1, d), 1, 0).reshape(-1, n * d)
+    factor = cho_factor(normal.toarray(), overwrite_a=True)
+    found = cho_solve(factor, matrix.T @ (values * weights.reshape(-1, 1)))
+    splines = np.moveaxis((matrix @ found).reshape(-1, n, d), 1, 0).reshape(u.shape)
+    return np.moveaxis(found.reshape(-1, n, d), 1, 0).reshape(n, *(cells + 3,) * d, d), splines
