@@ -1,5 +1,7 @@
 """Ultrasound: what the physics promises, on slabs and spheres whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,16 +46,18 @@ def test_the_same_generator_gives_the_same_image_and_another_other_speckle():
     anatomy = _anatomy()
     first, again, other = _image(anatomy), _image(anatomy), _image(anatomy, seed=1)
     assert np.array_equal(first.array, again.array)
-    assert np.corrcoef(first.array[first.array > 0], other.array[first.array > 0])[0, 1] < 0.5
+    assert np.corrcoef(first.array[first.array > 0], other.array[first.array > 0])[0, 1] < 0.65
     assert first.modality == "us" and first.array.min() >= 0 and first.array.max() <= 255
 
 
 def test_speckle_is_fully_developed():
-    """The envelope of many random scatterers is Rayleigh: 5.57 dB of spread after the logarithm."""
-    image = _image(_anatomy(), grid=Grid.centred((30, 30, 20), (1.0, 1.0, 1.0), (0, 0, 47)))
-    spread = image.array.std() / 255 * np.array([52, 66])
+    """The envelope of many scatterers is Rayleigh: 5.57 dB of spread after the logarithm; compounding calms it."""
+    grid = Grid.centred((40, 40, 40), (0.6, 0.6, 0.6), (0, 0, 47))
+    image = _image(_anatomy(), grid=grid, probe=replace(PROBE, looks=1))
+    spread = image.array.std() / 255 * np.array([48, 60])
     # interpolation between beams smooths a little
-    assert spread[0] < 5.7 and spread[1] > 3.5
+    assert spread[0] < 5.7 and spread[1] > 4.3
+    assert _image(_anatomy(), grid=grid, probe=replace(PROBE, looks=4)).array.std() < 0.65 * image.array.std()
     skew = ((image.array - image.array.mean()) ** 3).mean() / image.array.std() ** 3
     assert skew < -0.3, "log-compressed speckle has its tail in the dark"
 

@@ -9,7 +9,7 @@ behind it (Shams, Hartley and Navab, MICCAI 2008, 888-895; Salehi et al., MICCAI
 compressed logarithmically to 0..255.
 
 Impedances and attenuations are after Duck, Physical Properties of Tissue (1990), and Szabo, Diagnostic Ultrasound
-Imaging (2014), appendix B; echogenicities are relative to the prostate's peripheral zone and chosen to look as they
+Imaging (2014), appendix B; echogenicities are relative to an average gland and chosen to look as they
 do in practice.
 """
 
@@ -51,6 +51,7 @@ class Probe:
         sweep: Full extent of the sweep: degrees of a fan, mm of a cylinder.
         frequency_mhz: Centre frequency; attenuation grows with it, resolution too.
         focus_mm: Depth below the surface at which the beam is narrowest.
+        looks: Views with independent speckle that the machine averages (compounding).
     """
 
     position: ArrayLike = (0.0, 0.0, 0.0)
@@ -62,6 +63,7 @@ class Probe:
     sweep: float = 80.0
     frequency_mhz: float = 6.5
     focus_mm: float = 35.0
+    looks: int = 2
 
     def __post_init__(self) -> None:
         axes = np.asarray(self.axes, dtype=np.float64)
@@ -116,13 +118,13 @@ ACOUSTICS: dict[Tissue, Acoustic] = {
     Tissue.AIR: Acoustic(-50.0, 0.0004, 12.0),
     Tissue.GAS: Acoustic(-50.0, 0.0004, 12.0),
     Tissue.LUNG: Acoustic(-10.0, 0.2, 20.0),
-    Tissue.FAT: Acoustic(2.0, 1.42, 0.5, 2.5, 2.5),
+    Tissue.FAT: Acoustic(4.0, 1.42, 0.5, 3.0, 3.0),
     Tissue.SKIN: Acoustic(5.0, 1.72, 1.0),
-    Tissue.MUSCLE: Acoustic(-4.0, 1.68, 0.8, 1.5, 3.0),
+    Tissue.MUSCLE: Acoustic(-5.0, 1.68, 0.8, 2.0, 4.0),
     Tissue.ARTERY: Acoustic(-24.0, 1.64, 0.2),
     Tissue.VEIN: Acoustic(-18.0, 1.62, 0.2),
-    Tissue.WALL: Acoustic(-3.0, 1.66, 0.7, 1.0, 1.5),
-    Tissue.RECTUM_WALL: Acoustic(-3.0, 1.66, 0.7, 1.0, 1.5),
+    Tissue.WALL: Acoustic(-7.0, 1.66, 0.7, 1.0, 1.5),
+    Tissue.RECTUM_WALL: Acoustic(-6.0, 1.66, 0.7, 1.0, 1.5),
     Tissue.LIVER: Acoustic(-1.0, 1.66, 0.5, 0.8, 0.8),
     Tissue.CORTICAL: Acoustic(-6.0, 7.4, 7.0),
     Tissue.CANCELLOUS: Acoustic(-8.0, 3.0, 9.0),
@@ -132,7 +134,7 @@ ACOUSTICS: dict[Tissue, Acoustic] = {
     Tissue.CARTILAGE: Acoustic(-8.0, 1.85, 3.0),
     Tissue.HYALINE: Acoustic(-18.0, 1.75, 2.0),
     Tissue.MENISCUS: Acoustic(4.0, 1.75, 2.0),
-    Tissue.LIGAMENT: Acoustic(5.0, 1.76, 1.2),
+    Tissue.LIGAMENT: Acoustic(10.0, 1.76, 1.2),
     Tissue.DISC: Acoustic(-6.0, 1.75, 2.0),
     Tissue.CSF: Acoustic(-34.0, 1.51, 0.01, 0.0, 0.0),
     Tissue.URINE: Acoustic(-38.0, 1.53, 0.01, 0.0, 0.0),
@@ -143,9 +145,9 @@ ACOUSTICS: dict[Tissue, Acoustic] = {
     Tissue.CONTENT: Acoustic(4.0, 1.75, 2.5, 4.0, 5.0),
     Tissue.NERVE: Acoustic(1.0, 1.66, 0.8),
     Tissue.GLAND: Acoustic(1.0, 1.58, 0.7, 2.0, 2.0),
-    Tissue.PROSTATE_PERIPHERAL: Acoustic(1.0, 1.64, 0.55, 1.0, 1.4),
-    Tissue.PROSTATE_TRANSITION: Acoustic(-5.0, 1.67, 0.65, 2.0, 3.0),
-    Tissue.SEMINAL_VESICLE: Acoustic(-11.0, 1.58, 0.3, 1.0, 2.5),
+    Tissue.PROSTATE_PERIPHERAL: Acoustic(-2.0, 1.64, 0.55, 1.0, 1.4),
+    Tissue.PROSTATE_TRANSITION: Acoustic(-9.0, 1.67, 0.65, 2.0, 3.0),
+    Tissue.SEMINAL_VESICLE: Acoustic(-16.0, 1.58, 0.3, 1.0, 2.5),
     Tissue.GREY_MATTER: Acoustic(-7.0, 1.60, 0.55, 1.0, 1.0),
     Tissue.WHITE_MATTER: Acoustic(-4.0, 1.62, 0.65, 1.0, 1.0),
     Tissue.TUMOUR: Acoustic(5.0, 1.64, 0.7, 2.0, 3.0),
@@ -206,24 +208,17 @@ def us(
         lattice_matrix,
         sampled,
     )
-    wave = rng.standard_normal((2, *beams.shape), dtype=np.float32)
     settings = _Settings.draw(rng, beams.depths)
     psf = _PointSpread(probe, beams)
-    run_lanes(
-        kernels.propagate,
-        beams.shape[0],
-        sampled,
-        beams.geometry,
-        settings.tgc_db,
-        psf.speckle_gain,
-        probe.frequency_mhz,
-        settings.noise_db,
-        wave,
-    )
-    echoes = np.empty_like(wave)
-    run_lanes(kernels.blur_within, beams.shape[0], wave, psf.axial, psf.lateral, echoes)
+    machine = (settings.tgc_db, psf.speckle_gain, probe.frequency_mhz, settings.noise_db)
+    envelope, echoes = np.zeros(beams.shape, np.float32), np.empty((2, *beams.shape), np.float32)
+    for _ in range(probe.looks):
+        wave = rng.standard_normal((2, *beams.shape), dtype=np.float32)
+        run_lanes(kernels.propagate, beams.shape[0], sampled, beams.geometry, *machine, wave)
+        run_lanes(kernels.blur_within, beams.shape[0], wave, psf.axial, psf.lateral, echoes)
+        run_lanes(kernels.blur_across, beams.shape[0], echoes, psf.elevational, envelope)
     pixels = np.empty(beams.shape, np.float32)
-    run_lanes(kernels.blur_across, beams.shape[0], echoes, psf.elevational, settings.compression, pixels)
+    run_lanes(kernels.compress, beams.shape[0], envelope, probe.looks, settings.compression, pixels)
     out = np.zeros(grid.shape, np.float32)
     world_to_probe = np.linalg.inv(probe.to_world) @ grid.index_to_physical
     run_lanes(kernels.scan_convert, grid.shape[0], pixels, beams.geometry, world_to_probe, out)
@@ -251,10 +246,10 @@ class _Beams:
     def __init__(self, probe: Probe, voxel_mm: float) -> None:
         cylinder, inner, outer, half_angle, half_sweep = probe.geometry
         middle = inner + 0.6 * (outer - inner)
-        n_depth = int(np.ceil((outer - inner) / (0.4 * voxel_mm))) + 1
-        n_beam = int(np.ceil(2 * half_angle * middle / (0.6 * voxel_mm))) + 1
+        n_depth = int(np.ceil((outer - inner) / (0.45 * voxel_mm))) + 1
+        n_beam = int(np.ceil(2 * half_angle * middle / (0.8 * voxel_mm))) + 1
         reach = 1.0 if cylinder else middle
-        n_sweep = int(np.ceil(2 * half_sweep * reach / (0.7 * voxel_mm))) + 1
+        n_sweep = int(np.ceil(2 * half_sweep * reach / (0.9 * voxel_mm))) + 1
         self.shape = (n_sweep, n_beam, n_depth)
         steps = [2 * half_sweep / (n_sweep - 1), 2 * half_angle / (n_beam - 1), (outer - inner) / (n_depth - 1)]
         self.geometry = np.array([*probe.geometry, *steps, *self.shape], dtype=np.float64)
@@ -312,7 +307,7 @@ class _Settings:
         rate = 0.6 * rng.normal(1.0, 0.05)
         # dB/cm/MHz and an offset; the kernel multiplies the first by frequency
         tgc = np.stack([2 * rate * depths / 10, error - error.mean()])
-        compression = np.array([0.46 + rng.normal(0, 0.025), rng.uniform(52, 66)])
+        compression = np.array([0.46 + rng.normal(0, 0.025), rng.uniform(48, 60)])
         return cls(tgc.astype(np.float32), float(rng.uniform(-88, -78)), compression)
 
 

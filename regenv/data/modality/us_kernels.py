@@ -169,11 +169,10 @@ def blur_within(start, stop, wave, axial, lateral, out):
 
 
 @njit(cache=True, nogil=True)
-def blur_across(start, stop, wave, elevational, compression, out):
-    """Beam along the sweep, envelope, and log compression to 0..255."""
-    n_sweep, n_beam, n_depth = out.shape
+def blur_across(start, stop, wave, elevational, envelope):
+    """Beam along the sweep; adds the envelope of the complex field to ``envelope``."""
+    n_sweep, n_beam, n_depth = envelope.shape
     wide = elevational.shape[0] // 2
-    level, span = compression[0], compression[1]
     re = np.empty(n_depth, np.float32)
     im = np.empty(n_depth, np.float32)
     for s in range(start, stop):
@@ -186,7 +185,20 @@ def blur_across(start, stop, wave, elevational, compression, out):
                     re[r] += elevational[m + wide, r] * wave[0, u, t, r]
                     im[r] += elevational[m + wide, r] * wave[1, u, t, r]
             for r in range(n_depth):
-                db = 10.0 * np.log10(re[r] * re[r] + im[r] * im[r] + 1e-12)
+                envelope[s, t, r] += np.sqrt(re[r] * re[r] + im[r] * im[r])
+
+
+@njit(cache=True, nogil=True)
+def compress(start, stop, envelope, looks, compression, out):
+    """The mean envelope over about a voxel's depth, compressed logarithmically to 0..255."""
+    n_beam, n_depth = envelope.shape[1], envelope.shape[2]
+    level, span = compression[0], compression[1]
+    for s in range(start, stop):
+        for t in range(n_beam):
+            for r in range(n_depth):
+                e = 0.5 * envelope[s, t, r]
+                e += 0.25 * (envelope[s, t, max(r - 1, 0)] + envelope[s, t, min(r + 1, n_depth - 1)])
+                db = 20.0 * np.log10(e / looks + 1e-6)
                 out[s, t, r] = min(max(255.0 * (level + db / span), 0.0), 255.0)
 
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from regenv.core.geometry import Grid, transform_points
+from regenv.core.image import Image
+from regenv.core.resample import label_resample, resample
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.prostate import ProstateSubject, gland_distance
-from regenv.data.anatomy.swelling import SwollenWarp
+from regenv.data.anatomy.swelling import PlaneWarp, SwollenWarp
 from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ, Tissue
 from regenv.data.modality.relaxation import Relaxation
 
@@ -35,13 +38,17 @@ def region(warp: SwollenWarp, points: Points, reach_mm: float = REGION_MM) -> ND
 
 
 def region_mask(warp: SwollenWarp, grid: Grid, moved: Callable[[Points], Points] | None = None) -> NDArray[np.bool_]:
-    """:func:`region` on the voxels of a grid, of which ``moved`` says where they lie in the subject at rest."""
-    points = grid.points().reshape(-1, 3)
-    near = np.linalg.norm(points, axis=1) < 75.0
-    points = points[near]
-    inside = np.zeros(len(near), bool)
-    inside[near] = region(warp, points if moved is None else moved(points))
-    return inside.reshape(grid.shape)
+    """:func:`region` on the voxels of a grid, of which ``moved`` says where they lie in the subject at rest.
+
+    The distance is interpolated between points 2.5 mm apart.
+    """
+    coarse = Grid.centred((41, 41, 41 if not isinstance(warp, PlaneWarp) else 3), (2.5, 2.5, 2.5))
+    distance = Image(gland_distance(*warp.template_coordinates(coarse)), coarse, "distance", 99.0)
+    if moved is None:
+        return np.asarray(resample(distance, grid)[0] < REGION_MM)
+    index = transform_points(coarse.physical_to_index, moved(grid.points().reshape(-1, 3)))
+    values = map_coordinates(distance.array, index[:, ::-1].T, order=1, cval=99.0)
+    return np.asarray(values < REGION_MM).reshape(grid.shape)
 
 
 def lattice(reach_mm: float, step_mm: float, ndim: int = 3) -> Points:
@@ -62,8 +69,6 @@ def affine_fit(start: Points, stop: Points) -> Points:
 
 def organ_labels(anatomy: Anatomy, grid: Grid, moved: Callable[[Points], Points] | None = None) -> NDArray[np.uint8]:
     """The gland's zones, bladder and rectum on a grid; ``moved`` as in :func:`region_mask`."""
-    from regenv.core.resample import label_resample
-
     kept = np.where(np.isin(anatomy.organ, [int(o) for o in ORGANS]), anatomy.organ, 0).astype(np.uint8)
     if moved is None:
         return np.asarray(label_resample(kept, anatomy.grid, grid), dtype=np.uint8)

@@ -1,0 +1,109 @@
+"""How a prostate is scanned through the rectum, and by T2 MR before that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid
+from regenv.core.image import Image
+from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.prostate import RECTUM
+from regenv.data.anatomy.shapes import rotation
+from regenv.data.anatomy.swelling import SwollenWarp
+from regenv.data.anatomy.tissues import Tissue
+from regenv.data.frames import case_generator
+from regenv.data.modality.us import Acoustic, Probe, us
+from regenv.data.recipes._prostate import RELAXATION
+
+Points = NDArray[np.float64]
+Key = tuple[object, ...]
+
+ANATOMY_MM = 1.5
+_TILT_DEG = 10.0
+_PROBE_MM = 10.0
+"""Radius of the probe."""
+
+_GEL = Acoustic(-28.0, 1.56, 0.1)
+_COUPLED = dict.fromkeys((Tissue.GAS, Tissue.CONTENT, Tissue.FLUID), _GEL)
+"""The rectum is emptied and the probe's sheath filled with gel."""
+
+
+def draw_probe(key: Key, warp: SwollenWarp, shift: Callable[[Points], Points] | None = None) -> Probe:
+    """A probe in the rectum of a subject, facing the gland.
+
+    Args:
+        key: Names the scan.
+        warp: The subject.
+        shift: Where points of the subject at rest lie while the probe is in place (None: where they were).
+    """
+    rng = case_generator(*key, "probe")
+    z = np.array([-20.0, 4.0, 26.0])
+    axis = np.column_stack([np.zeros(3), np.interp(z, RECTUM[:, 2], RECTUM[:, 1]), z])
+    front = axis - np.column_stack([np.zeros(3), np.interp(z, RECTUM[:, 2], RECTUM[:, 3]), np.zeros(3)])
+    wall = warp.to_subject(front)
+    wall = wall if shift is None else shift(wall)
+    along = wall[2] - wall[0] + rng.normal(0, 2.5, 3)
+    along /= np.linalg.norm(along)
+    turn = rotation(*rng.uniform(-4, 4, 3))
+    if rng.random() < 0.5:
+        depth = turn @ np.array([0.0, -1.0, 0.0])
+        depth -= along * (depth @ along)
+        depth /= np.linalg.norm(depth)
+        axes = np.column_stack([np.cross(along, depth), along, depth])
+        # the wall lies on the probe, wherever it leans
+        position = wall[1] - depth * (_PROBE_MM + rng.uniform(-0.5, 1.0))
+        angle, sweep = rng.uniform(140, 180), rng.uniform(76, 88)
+        return Probe(
+            position, axes, "cylinder", _PROBE_MM, rng.uniform(56, 66), angle, sweep, rng.uniform(6.0, 8.0), 28.0
+        )
+    # a fan that looks forward and up from behind the apex
+    depth = turn @ rotation(rx=rng.uniform(22, 40)) @ np.array([0.0, -1.0, 0.0])
+    depth = np.array([depth[0], depth[1], abs(depth[2])])
+    lateral = np.cross(np.array([0.0, 0.3, 1.0]), depth)
+    lateral /= np.linalg.norm(lateral)
+    axes = np.column_stack([lateral, np.cross(depth, lateral), depth])
+    contact = 0.7 * wall[0] + 0.3 * wall[1]
+    position = contact - depth * (_PROBE_MM + rng.uniform(-0.5, 1.0))
+    angle, sweep = rng.uniform(120, 145), rng.uniform(115, 140)
+    return Probe(position, axes, "fan", _PROBE_MM, rng.uniform(62, 74), angle, sweep, rng.uniform(5.5, 7.5), 32.0)
+
+
+def scan_grid(key: Key, modality: str, probe: Probe) -> Grid:
+    """The voxels of a scan, about the gland: along the probe's axes, or axial slices of a man who lies a bit askew."""
+    rng = case_generator(*key, "grid")
+    tilt = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
+    centre = rng.normal(0.0, 2.0, 3)
+    if modality == "us":
+        lateral, sweep, depth = np.asarray(probe.axes).T
+        # left, back, up, as the patient would be shown; the rest of the tilt is how the patient lies
+        axes = tilt @ _nearest_rotation(np.column_stack([lateral, -depth, sweep]))
+        spacing = float(rng.uniform(1.0, 1.25))
+        return Grid.centred([int(np.ceil(96.0 / spacing))] * 3, (spacing,) * 3, centre, axes)
+    pixel, thickness = float(rng.uniform(0.9, 1.2)), float(rng.uniform(2.8, 3.4))
+    size = (*(int(np.ceil(112.0 / pixel)),) * 2, int(np.ceil(104.0 / thickness)))
+    return Grid.centred(size, (pixel, pixel, thickness), centre, tilt)
+
+
+def _nearest_rotation(axes: Points) -> Points:
+    """The orthonormal right-handed matrix nearest to one whose columns are nearly so."""
+    u, _, vt = np.linalg.svd(axes)
+    flip = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
+    return np.asarray(u @ flip @ vt)
+
+
+def us_scan(
+    anatomy: Anatomy, key: Key, grid: Grid, probe: Probe, moved: Callable[[Points], Points] | None = None
+) -> Image:
+    """The ultrasound volume; ``moved`` says where points of the scan lie in the anatomy at rest."""
+    return us(anatomy, case_generator(*key, "scan"), grid, probe, moved, _COUPLED)
+
+
+def t2_scan(anatomy: Anatomy, key: Key, grid: Grid, moved: Callable[[Points], Points] | None = None) -> Image:
+    """The T2 slices; ``moved`` as in :func:`us_scan`."""
+    from regenv.data.modality.mr import mr
+
+    rng = case_generator(*key, "scan")
+    return mr(anatomy, rng, "t2", grid, float(rng.uniform(0.9, 1.3)), displace=moved, relaxation=RELAXATION)

@@ -1,0 +1,154 @@
+"""T2 MR and transrectal ultrasound of one prostate that the probe presses and the bladder pushes.
+
+The MR shows the man at rest. The ultrasound probe pushes the rectum's front wall and the gland forward by up to about
+8 mm, which squeezes the gland from behind; the bladder has filled or emptied since, and the pelvis lies a little differently
+(Bharatha et al., Med. Phys. 28 (2001) 2551-2560; Hu et al., Med. Image Anal. 16 (2012) 687-703). At a point x of the
+ultrasound lies the tissue that is at ``x + u(x)`` at rest, so that the truth is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.image import Image
+from regenv.data.anatomy.prostate import RECTUM, ProstateSubject
+from regenv.data.anatomy.swelling import Bump, SwollenWarp
+from regenv.data.anatomy.swelling import displacement as bump_displacement
+from regenv.data.frames import case_generator
+from regenv.data.modality.us import Probe
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._prostate import LABEL_NAMES, lattice, organ_labels, region_mask
+from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
+
+VERSION = 1
+_NAME = "prostate_trus_deformed"
+_POINTS_MM = 8.0
+_ROLES = ("fixed", "moving")
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """One man on the day of the ultrasound.
+
+    Attributes:
+        warp: The man at rest.
+        bumps: What moved, as displacements from the examined to the resting man.
+        drift: The small remainder, in the same direction.
+        probe: In his rectum.
+        grid: Voxels of the fixed image.
+    """
+
+    warp: SwollenWarp
+    bumps: tuple[Bump, ...]
+    drift: SwollenWarp
+    probe: Probe
+    grid: Grid
+
+    def at_rest(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where the tissue at points ``(N, 3)`` of the ultrasound lies at rest."""
+        return points + bump_displacement(self.bumps, points) + self.drift.displacement(points)
+
+
+def examination(seed: int) -> Examination:
+    """Draws how one man is examined; the fixed grid is that of an ultrasound volume whatever is shown on it."""
+    warp = ProstateSubject(seed).warp
+    rng = case_generator(_NAME, seed, "motion")
+    wall = np.array([[0.0, np.interp(2.0, RECTUM[:, 2], RECTUM[:, 1]) - 11.0, 2.0]])
+    x, y, z = warp.to_subject(wall)[0] + rng.normal(0, (3.0, 1.0, 6.0))
+    bladder = warp.to_subject(np.array([[0.0, -12.0, 48.0]]))[0]
+    push = np.array([rng.normal(0, 0.7), rng.uniform(2.0, 8.0), rng.normal(0, 1.0)])
+    fill = float(rng.uniform(-0.28, 0.28))
+    bumps = (
+        Bump((x, y, z), tuple(rng.uniform((26, 16, 26), (36, 22, 38))), push=tuple(push)),
+        Bump(tuple(bladder), (28.0, 24.0, 22.0), (-fill, -fill, -fill), (0.0, 0.0, -4.0 * fill)),
+    )
+    region = {"lo": (-110.0, -110.0, -110.0), "hi": (110.0, 110.0, 110.0)}
+    drift = SwollenWarp(
+        case_generator(_NAME, seed, "drift"), (1.0, 1.0, 1.0), (), amplitude_mm=0.8, knot_mm=30.0, **region
+    )
+    still = Examination(warp, bumps, drift, Probe(), Grid.centred((1, 1, 1), (1.0, 1.0, 1.0)))
+    key = _key(seed, 0, "us")
+    probe = draw_probe(key, warp, lambda points: _back(still, points))
+    return Examination(warp, bumps, drift, probe, scan_grid(key, "us", probe))
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """The deformed man, by ultrasound, and the man at rest, by T2."""
+    from regenv.data.anatomy.prostate import prostate
+    from regenv.data.modality.us import us_sector
+
+    anatomy, exam = prostate(seed, ANATOMY_MM), examination(seed)
+    grids = (exam.grid, scan_grid(_key(seed, 1, modalities[1]), modalities[1], exam.probe))
+    images: list[Image] = []
+    masks: list[NDArray[np.bool_]] = []
+    labels: list[NDArray[np.uint8]] = []
+    for role, (modality, grid) in enumerate(zip(modalities, grids, strict=True)):
+        moved = exam.at_rest if role == 0 else None
+        scan = _key(seed, role, modality)
+        mask = region_mask(exam.warp, grid, moved)
+        if modality == "us":
+            probe = exam.probe if role == 0 else draw_probe(scan, exam.warp)
+            images.append(us_scan(anatomy, scan, grid, probe, moved))
+            mask &= us_sector(grid, probe)
+        else:
+            images.append(t2_scan(anatomy, scan, grid, moved))
+        masks.append(mask)
+        labels.append(organ_labels(anatomy, grid, moved))
+    names = tuple(anatomy.landmarks)
+    marks = np.array(list(anatomy.landmarks.values()))
+    points = _points(grids[0], masks[0])
+    truth = Truth(
+        landmarks_fixed=_back(exam, marks),
+        landmarks_moving=marks,
+        landmark_names=names,
+        labels_fixed=labels[0],
+        labels_moving=labels[1],
+        label_names=LABEL_NAMES,
+        points_fixed=points,
+        points_moving=exam.at_rest(points),
+    )
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, np.eye(4))
+
+
+def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the tissue at local points was away at rest, see :class:`regenv.data.recipe.Recipe`."""
+    exam = examination(seed)
+    points = transform_points(exam.grid.frame, local)
+    return (exam.at_rest(points) - points) @ exam.grid.direction
+
+
+def _key(seed: int, role: int, modality: str) -> tuple[object, ...]:
+    return (_NAME, seed, _ROLES[role], modality)
+
+
+def _back(exam: Examination, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points of the man at rest lie while he is examined, by fixed-point iteration."""
+    found = points.copy()
+    for _ in range(60):
+        found = points - (exam.at_rest(found) - found)
+    return found
+
+
+def _points(grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A lattice along the grid's axes within its mask."""
+    points = transform_points(grid.frame, lattice(44.0, _POINTS_MM))
+    index = np.rint(transform_points(grid.physical_to_index, points)).astype(int)
+    index = np.clip(index, 0, np.asarray(grid.size) - 1)
+    return points[mask[tuple(index.T[::-1])]]
+
+
+RECIPE = Recipe(
+    name=_NAME,
+    version=VERSION,
+    modalities=("us", "t2"),
+    fields_of_view=("prostate",),
+    make=make,
+    displacement=displacement,
+    crop_fixed=0.0,
+    crop_moving=0.0,
+)
