@@ -1,9 +1,9 @@
 """T2 MR and transrectal ultrasound of one prostate that the probe presses and the bladder pushes.
 
 The MR shows the man at rest. The ultrasound probe pushes the rectum's front wall and the gland forward by up to about
-8 mm, which squeezes the gland from behind; the bladder has filled or emptied since, and the pelvis lies a little differently
-(Bharatha et al., Med. Phys. 28 (2001) 2551-2560; Hu et al., Med. Image Anal. 16 (2012) 687-703). At a point x of the
-ultrasound lies the tissue that is at ``x + u(x)`` at rest, so that the truth is exact.
+8 mm, which squeezes the gland from behind; the bladder has filled or emptied since, and the pelvis lies a little
+differently (Bharatha et al., Med. Phys. 28 (2001) 2551-2560; Hu et al., Med. Image Anal. 16 (2012) 687-703). At a
+point x of the ultrasound lies the tissue that is at ``x + u(x)`` at rest, so that the truth is exact.
 """
 
 from __future__ import annotations
