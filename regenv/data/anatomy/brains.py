@@ -70,12 +70,12 @@ class BrainSubject:
         rng = np.random.default_rng([seed, 31])
         size = 0.93 * np.exp(rng.normal(0, 0.03) + rng.normal(0, 0.025, 3))
         scale = (float(size[0]), float(size[1]), 0.93 if in_plane else float(size[2]))
-        warp = Warp(np.random.default_rng([seed, 32]), scale, 2.6, 47.5, (-190.0,) * 3, (190.0,) * 3)
-        _symmetrise(warp)
+        warp = Warp(np.random.default_rng([seed, 32]), scale, 3.0, 47.5, (-190.0,) * 3, (190.0,) * 3)
+        _as_heads_differ(warp)
         if in_plane:
             warp.lattices[2] = 0.0
             # knots alike along z are not averaged there: without a factor the warp would be half as strong again
-            warp.lattices[:2] = 0.85 * warp.lattices[:2, 4:5].copy()
+            warp.lattices[:2] = 0.85 * warp.lattices[:2, 6:7].copy()
         return BrainSubject(seed, warp, Traits.draw(np.random.default_rng([seed, 33])))
 
 
@@ -106,7 +106,14 @@ def in_brain(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(interior(x, y, z), dtype=np.float64)
 
 
-def _symmetrise(warp: Warp) -> None:
-    """Makes a warp mostly symmetric about the midsagittal plane, as heads are; its variance stays what it was."""
+def _as_heads_differ(warp: Warp) -> None:
+    """Makes a warp mostly symmetric about the midsagittal plane, and weaker toward the skull than in the brain."""
     mirrored = warp.lattices[..., ::-1] * np.array([-1.0, 1.0, 1.0], np.float32)[:, None, None, None]
-    warp.lattices = (0.54 * (warp.lattices + mirrored) + 0.28 * warp.lattices).astype(np.float32)
+    symmetric = 0.54 * (warp.lattices + mirrored) + 0.28 * warp.lattices
+    count = warp.lattices.shape[1:]
+    z, y, x = np.meshgrid(
+        *(warp.origin[2 - a] + warp.knot_mm * (np.arange(n) - 2) for a, n in enumerate(count)), indexing="ij"
+    )
+    radius = np.sqrt((x / 70) ** 2 + ((y - 8) / 88) ** 2 + ((z - 5) / 70) ** 2)
+    strength = np.interp(radius, [0.8, 1.4], [1.0, 0.3])
+    warp.lattices = (symmetric * strength).astype(np.float32)
