@@ -7,7 +7,7 @@ from regenv.data.anatomy.cardiac import heart_of
 from regenv.data.anatomy.heartbeat import diastole, draw_heart, radii, systole
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.nonlinear import determinants, label_overlap, sampled, share_beaten, true_points
+from tests.data.recipes.nonlinear import determinants, label_overlaps, sampled, share_beaten, true_points
 
 RECIPE = get_recipe("cardiac")
 CAVITY, WALL, RIGHT = int(Organ.LV_CAVITY), int(Organ.LV_WALL), int(Organ.RV_CAVITY)
@@ -41,8 +41,7 @@ def test_the_truth_is_exact(pairs, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_meet_through_the_truth(pairs, seed):
     pair = pairs[seed]
-    for label in (CAVITY, WALL, RIGHT):
-        start, end = (label_overlap(RECIPE, seed, pair, label, moved) for moved in (False, True))
+    for start, end in label_overlaps(RECIPE, seed, pair).values():
         assert end > 0.82
         assert end > start + 0.05
 
