@@ -1,0 +1,165 @@
+"""The pages of public data: their tree is the reader's, and their code runs on a miniature of that tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+
+from regenv.data.layouts import LAYOUTS
+from regenv.data.pair import ImagePair
+from tests.data import files
+from tests.data.layouts import trees
+
+PAGES = Path(__file__).parents[3] / "docs" / "data"
+
+
+def blobs(root: Path, images: list[str], labels: list[str]) -> None:
+    for seed, name in enumerate(images):
+        trees.save(root / name, trees.image(trees.FIXED_MARKS, seed))
+    for seed, name in enumerate(labels):
+        trees.save(root / name, trees.labels_of(seed))
+
+
+def lits(root: Path) -> None:
+    blobs(root, [f"volume-{i}.nii" for i in range(12)], [f"segmentation-{i}.nii" for i in range(12)])
+
+
+def sliver(root: Path) -> None:
+    blobs(root, [f"liver-orig{i:03d}.mhd" for i in range(1, 13)], [f"liver-seg{i:03d}.mhd" for i in range(1, 13)])
+
+
+def msd(root: Path) -> None:
+    names = [f"liver_{i}.nii.gz" for i in range(12)]
+    blobs(root, [f"imagesTr/{name}" for name in names], [f"labelsTr/{name}" for name in names])
+    trees.text(root / "imagesTr" / "._liver_0.nii.gz", "macOS")
+
+
+def oai(root: Path) -> None:
+    rows = []
+    for i, split in enumerate(("train", "train", "test", "test")):
+        series = Path("0.C.2") / f"{9000099 + i}" / "20050715" / "10245003"
+        (root / series).parent.mkdir(parents=True)
+        files.write_series(root / series, f"1.2.3.{i}")
+        for k, path in enumerate(sorted((root / series).iterdir()), 1):
+            path.rename(path.with_name(f"{k:03d}"))
+        rows.append(f"{9000099 + i},{split},{series}\n")
+    trees.text(root / "knees.csv", "subject,split,series\n" + "".join(rows))
+
+
+def loni(root: Path) -> None:
+    for subject in ("002_S_0295", "002_S_0413"):
+        for i, date in enumerate(("2006-04-18_08_20_30.0", "2007-05-02_10_00_00.0")):
+            name = f"{root.name}_{subject}_MR_MP-RAGE_I{i}.nii"
+            image = trees.image(trees.FIXED_MARKS, i)
+            trees.save(root / subject / "MP-RAGE" / date / f"I{13722 + i}" / name, image)
+
+
+def table(*kinds: str) -> Callable[[Path], None]:
+    def write(root: Path) -> None:
+        rows = []
+        for subject in ("A01", "A02"):
+            for i, kind in enumerate(kinds):
+                trees.save(root / "raw" / f"{subject}_{i}.nii.gz", trees.image(trees.FIXED_MARKS, i))
+                rows.append(f"raw/{subject}_{i}.nii.gz,{subject},1,{kind}\n")
+        trees.text(root / "scans.csv", "file,subject,session,suffix\n" + "".join(rows))
+
+    return write
+
+
+def abide(root: Path) -> None:
+    for number in range(50002, 50022):
+        stem = f"sub-{number:07d}"
+        trees.save(root / stem / "anat" / f"{stem}_T1w.nii.gz", trees.image(trees.FIXED_MARKS, number))
+
+
+def empire10(root: Path) -> None:
+    for case in ("01", "02"):
+        for side in ("Fixed", "Moving"):
+            image = trees.image(trees.FIXED_MARKS, int(case))
+            trees.save(root / "scans" / f"{case}_{side}.mhd", image)
+            trees.save(root / "lungMasks" / f"{case}_{side}.mhd", sitk.Cast(image > 0, sitk.sitkUInt8))
+
+
+def brats(root: Path) -> None:
+    for i in (0, 2, 3):
+        stem = f"BraTS2021_{i:05d}/BraTS2021_{i:05d}"
+        blobs(root, [f"{stem}_{kind}.nii.gz" for kind in ("t1", "t1ce", "t2", "flair")], [f"{stem}_seg.nii.gz"])
+
+
+WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "abide": ("ABIDE", abide),
+    "acdc": ("ACDC", trees.acdc),
+    "adni": ("ADNI", loni),
+    "bids": ("BIDS", trees.bids),
+    "bite": ("BITE", trees.bite),
+    "brats": ("BraTS", brats),
+    "copdgene": ("COPDgene", trees.copdgene),
+    "dirlab": ("DIR-Lab", trees.dirlab),
+    "empire10": ("EMPIRE10", empire10),
+    "habs": ("HABS", table("T1w", "FLAIR")),
+    "ixi": ("IXI", trees.ixi),
+    "jsrt": ("JSRT", trees.jsrt),
+    "learn2reg": ("NLST", trees.learn2reg),
+    "lits": ("LiTS", lits),
+    "mcic": ("MCIC", table("T1w")),
+    "msd": ("Task03_Liver", msd),
+    "nlst": ("NLST", trees.learn2reg),
+    "oai": ("OAI", oai),
+    "oasis": ("OASIS", trees.oasis),
+    "popi": ("POPI", trees.popi),
+    "ppmi": ("PPMI", loni),
+    "resect": ("RESECT", trees.resect),
+    "rire": ("RIRE", trees.rire),
+    "sliver": ("SLIVER", sliver),
+    "sunnybrook": ("SCD", trees.sunnybrook),
+}
+"""The folder that a page's code names, and what writes a miniature of it."""
+
+
+def test_every_page_is_run_and_listed() -> None:
+    pages = {path.stem for path in PAGES.glob("*.md")} - {"index"}
+    assert pages == set(WRITERS)
+    assert set(LAYOUTS) <= pages
+    linked = re.findall(r"\]\((\w+)\.md\)", (PAGES / "index.md").read_text())
+    assert set(linked) - {"your-scans"} == pages
+
+
+@pytest.mark.parametrize("page", sorted(WRITERS))
+def test_the_code_of_a_page_gives_pairs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, write = WRITERS[page]
+    write(tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL):
+        exec(code, names)
+    assert isinstance(names["pair"], ImagePair)
+    dataset = names["pairs"]
+    assert len(dataset.ids) >= 1  # type: ignore[attr-defined]
+    truth = names["pair"].truth
+    says = (PAGES / "index.md").read_text()
+    promised = next(line for line in says.splitlines() if f"]({page}.md)" in line).split("|")[-2].strip()
+    known = {
+        "labels": truth is not None and truth.labels_fixed is not None,
+        "landmarks": truth is not None and truth.landmarks_fixed is not None,
+        "keypoints": truth is not None and truth.landmarks_fixed is not None,
+        "transform (training patient)": truth is not None and truth.transform is not None,
+        "the provider's registration": truth is not None and truth.transform is not None,
+        "none": truth is None,
+        "withheld": truth is None,
+        "by task": True,
+    }
+    assert known[promised]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_tree_of_a_page_is_the_readers(name: str) -> None:
+    layout = import_module(f"regenv.data.layouts.{name}").LAYOUT
+    text = (PAGES / f"{name}.md").read_text()
+    assert f"```text\n{layout.tree}\n```" in text
+    for option, values in layout.options.items():
+        assert any(f"?{option}={value}" in text for value in values), option
