@@ -7,8 +7,7 @@ from regenv.core.geometry import transform_points
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.frames import inside
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.deformed import agreement, mask_points, misalignments, truth
-from tests.data.recipes.nonlinear import determinants, true_points
+from tests.data.recipes.dense import agreement, determinants, mask_points, misaligned, overlap, truth
 
 RECIPES = {"brain_between": ("head", (84.0, 96.0, 80.0)), "brain_slices": ("axial", (84.0, 96.0))}
 
@@ -33,12 +32,12 @@ def test_the_points_are_what_alignment_and_displacement_say(case):
     known = pair.truth
     assert known.transform is None
     assert 150 < len(known.points_fixed) < 500
-    found = true_points(recipe, 3, pair, known.points_fixed)
+    found = truth(recipe, pair, 3, known.points_fixed)
     np.testing.assert_allclose(found, known.points_moving, atol=1e-5)
     assert inside(pair.fixed.grid, known.points_fixed).all()
     assert inside(pair.moving.grid, known.points_moving).mean() > 0.98
     if known.landmarks_fixed is not None:
-        found = true_points(recipe, 3, pair, known.landmarks_fixed)
+        found = truth(recipe, pair, 3, known.landmarks_fixed)
         np.testing.assert_allclose(found, known.landmarks_moving, atol=1e-5)
 
 
@@ -68,39 +67,19 @@ def test_structures_overlap_more_under_the_truth_than_at_the_start(case):
     recipe, pair, _ = case
     points = mask_points(pair, 30_000)
     aligned = transform_points(pair.alignment, points)
-    at_truth = truth(recipe, pair, 3, recipe.fields_of_view[0], points)
+    at_truth = truth(recipe, pair, 3, points)
     for organ in (Organ.WHITE_MATTER, Organ.CORTEX, Organ.VENTRICLES):
-        assert _overlap(pair, points, at_truth, organ) > _overlap(pair, points, aligned, organ)
-    assert _overlap(pair, points, at_truth, Organ.WHITE_MATTER) > 0.6
+        assert overlap(pair, points, at_truth, organ) > overlap(pair, points, aligned, organ)
+    assert overlap(pair, points, at_truth, Organ.WHITE_MATTER) > 0.6
 
 
 def test_the_truth_agrees_better_than_misalignments(case):
     recipe, pair, _ = case
     points = mask_points(pair)
-    at_truth = truth(recipe, pair, 3, recipe.fields_of_view[0], points)
-    high = float(np.percentile(pair.fixed.array, 99.0))
-    best = agreement(pair, points, at_truth, 0.0, high)
-    shifted = [agreement(pair, points, at_truth + shift, 0.0, high) for shift in misalignments(recipe.ndim)]
-    assert best > max(shifted)
-    assert best > agreement(pair, points, transform_points(pair.alignment, points), 0.0, high)
-
-
-def _overlap(pair, points, at, organ):
-    """Dice overlap of an organ at points of the fixed image with where they are sent."""
-    here, there = (
-        _nearest(labels, grid, where) == organ
-        for labels, grid, where in (
-            (pair.truth.labels_fixed, pair.fixed.grid, points),
-            (pair.truth.labels_moving, pair.moving.grid, at),
-        )
-    )
-    return 2 * (here & there).sum() / (here.sum() + there.sum())
-
-
-def _nearest(labels, grid, points):
-    index = np.rint(transform_points(grid.physical_to_index, points)).astype(int)
-    index = np.clip(index, 0, np.array(grid.size) - 1)
-    return labels[tuple(index[:, ::-1].T)]
+    at_truth = truth(recipe, pair, 3, points)
+    best = agreement(pair, points, at_truth)
+    assert best > max(agreement(pair, points, elsewhere) for elsewhere in misaligned(at_truth))
+    assert best > agreement(pair, points, transform_points(pair.alignment, points))
 
 
 def test_dimensions_and_values(case):
