@@ -123,11 +123,11 @@ def _paint_sternum(canvas: Canvas, subject: Subject, landmarks: Landmarks) -> No
     landmarks["xiphoid"] = line[-2]
 
 
-def _paint_shoulder(canvas: Canvas, subject: Subject, fields: Fields, side: int) -> None:
-    """Clavicle, scapula, humerus of a raised arm."""
+def clavicle(subject: Subject, side: int) -> NDArray[np.float64]:
+    """Segments ``(N, 8)`` for ``Canvas.tubes`` of a clavicle, from the breast bone outward."""
     notch = subject.cavity.surface([180.0], [128.0])[0]
-    shoulder = np.array([side * 150.0, -18.0, 152.0])
-    clavicle = path(
+    shoulder = _shoulder(side)
+    return path(
         [
             notch + np.array([side * 24, -8, 4]),
             notch + np.array([side * 58, -12, 14]),
@@ -136,8 +136,19 @@ def _paint_shoulder(canvas: Canvas, subject: Subject, fields: Fields, side: int)
         ],
         [8.5, 6.0, 5.5, 6.5],
     )
-    canvas.tubes(clavicle, Tissue.CORTICAL, Organ.SHOULDER)
-    canvas.tubes(clavicle, Tissue.CANCELLOUS, Organ.SHOULDER, grow=-2.2 * subject.bone)
+
+
+def _shoulder(side: int) -> NDArray[np.float64]:
+    """Middle of the shoulder joint."""
+    return np.array([side * 150.0, -18.0, 152.0])
+
+
+def _paint_shoulder(canvas: Canvas, subject: Subject, fields: Fields, side: int) -> None:
+    """Clavicle, scapula, humerus of a raised arm."""
+    shoulder = _shoulder(side)
+    collar_bone = clavicle(subject, side)
+    canvas.tubes(collar_bone, Tissue.CORTICAL, Organ.SHOULDER)
+    canvas.tubes(collar_bone, Tissue.CANCELLOUS, Organ.SHOULDER, grow=-2.2 * subject.bone)
     _paint_scapula(canvas, subject, fields, side, shoulder)
     head = shoulder + np.array([side * 20.0, 0, 6])
     up = 1 if subject.arms_up else -1

@@ -1,0 +1,67 @@
+"""Two patients of one shape in a plane: an affine map after an invertible smooth warp."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.data.anatomy import kernels
+from regenv.data.anatomy.between import LEAST_DETERMINANT
+
+FloatArray = NDArray[np.float64]
+
+
+class PlaneWarp:
+    """Patient to template coordinates in a plane: ``template = linear (p + u(p))``.
+
+    Args:
+        rng: Source of the displacement.
+        linear: ``(2, 2)``.
+        amplitude_mm: Standard deviation of the displacement; less, if it were not invertible.
+        knot_mm: Distance of its knots.
+        half_mm: Half the side of the square about the origin on which it is defined (and held beyond).
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, linear: FloatArray, amplitude_mm: float, knot_mm: float, half_mm: float = 260.0
+    ) -> None:
+        self.linear = np.asarray(linear, np.float64)
+        self.inverse = np.linalg.inv(self.linear)
+        self.knot_mm = knot_mm
+        self.origin = np.array([-half_mm, -half_mm, 0.0])
+        knots = int(np.ceil(2 * half_mm / knot_mm)) + 5
+        # a cubic B-spline of normal knots has 0.47 of their deviation in a plane
+        drawn = rng.standard_normal((2, knots, knots)) * amplitude_mm / 0.47
+        drawn = np.clip(drawn, -5 * amplitude_mm, 5 * amplitude_mm)
+        # constant along the third axis: the compiled spline is one of three
+        lattices = np.concatenate([drawn, np.zeros((1, knots, knots))])
+        self.lattices = np.ascontiguousarray(np.repeat(lattices[:, None], 6, axis=1), dtype=np.float32)
+        axis = np.arange(-0.7 * half_mm, 0.7 * half_mm + 1, knot_mm / 5)
+        points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+        while self.least_determinant(points) < LEAST_DETERMINANT:
+            self.lattices *= np.float32(0.9)
+
+    def displacement(self, points: FloatArray) -> FloatArray:
+        """U at points ``(N, 2)``, mm."""
+        lifted = np.column_stack([points, np.zeros(len(points))])
+        out = np.empty((len(points), 3))
+        kernels.displace(lifted, self.lattices, self.origin, self.knot_mm, out)
+        return out[:, :2]
+
+    def to_template(self, points: FloatArray) -> FloatArray:
+        """Template points ``(N, 2)`` of a patient's points."""
+        template: FloatArray = (points + self.displacement(points)) @ self.linear.T
+        return template
+
+    def to_subject(self, template_points: FloatArray, iterations: int = 60) -> FloatArray:
+        """A patient's points ``(N, 2)`` of template points, by fixed-point iteration."""
+        target = np.asarray(template_points, np.float64) @ self.inverse.T
+        points = target.copy()
+        for _ in range(iterations):
+            points = target - self.displacement(points)
+        return points
+
+    def least_determinant(self, points: FloatArray) -> float:
+        """Smallest Jacobian determinant of ``p + u(p)`` over points ``(N, 2)``, by differences over 2 mm."""
+        columns = [(self.displacement(points + e) - self.displacement(points - e)) / 2 for e in np.eye(2)]
+        return float(np.linalg.det(np.stack(columns, axis=-1) + np.eye(2)).min())

@@ -1,0 +1,185 @@
+"""Chest radiographs, from the back to the front, of two patients (as in JSRT, Shiraishi et al., AJR 174 (2000) 71-74).
+
+A torso (another for every pair) breathed in is projected by a cone beam in layers: ribs, other bones, heart, the wall
+of the chest, and the rest. Each patient is the projection seen through an affine map and a smooth warp in the plane
+of the film, so the true correspondence of the films is exact. What patients do not share is drawn for each: size and
+place of the heart, a millimetre or two of the ribs, thickness of the chest wall, density of the bones, nodules,
+devices, markers, exposure and processing. Physical coordinates are mm on the detector: x to the patient's left, y down.
+The labels are lung fields, heart and clavicles. The alignment that is given to a deformable environment is the affine
+transform that fits the true correspondence over the chest best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.image import Image
+from regenv.data.anatomy.between import draw_scale
+from regenv.data.anatomy.between2d import PlaneWarp
+from regenv.data.anatomy.tissues import Organ
+from regenv.data.frames import case_generator
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._chest_layers import DETECTOR_HALF, Layers, make_layers
+from regenv.data.recipes._film_objects import add_objects
+from regenv.data.recipes._trunk import fit_affine, lattice_in, nearest
+
+FloatArray = NDArray[np.float64]
+_PIXEL_MM = 2.4
+_PIXELS = 150
+_WARP_MM, _KNOT_MM = 8.0, 75.0
+_TILT_DEG = 10.0
+_LABELS = (Organ.LUNG_LEFT, Organ.LUNG_RIGHT, Organ.HEART, Organ.CLAVICLES)
+
+
+@dataclass(frozen=True, eq=False)
+class _Patient:
+    """One of the two films' patients: where, and what it does not share."""
+
+    warp: PlaneWarp
+    ribs: PlaneWarp
+    heart_scale: float
+    heart_shift: FloatArray
+    wall: float
+    bone: float
+
+
+@lru_cache(maxsize=4)
+def _patients(seed: int) -> tuple[_Patient, _Patient]:
+    """The patients of the fixed and of the moving film."""
+    patients = []
+    for role in ("fixed", "moving"):
+        rng = case_generator("chest_xray", seed, role)
+        sx, sy = draw_scale(rng, 2)
+        angle, shear = np.deg2rad(rng.normal(0, 2.5)), rng.normal(0, 0.03)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        linear = np.linalg.inv(turn @ np.array([[sx, shear], [0.0, sy]]))
+        patients.append(
+            _Patient(
+                warp=PlaneWarp(rng, linear, _WARP_MM, _KNOT_MM),
+                ribs=PlaneWarp(rng, np.eye(2), 1.2, 60.0),
+                heart_scale=float(np.exp(rng.normal(0, 0.06))),
+                heart_shift=rng.normal(0, (3.0, 0.4)),
+                wall=float(np.exp(rng.normal(0, 0.18))),
+                bone=float(np.exp(rng.normal(0.15, 0.15))),
+            )
+        )
+    return patients[0], patients[1]
+
+
+def _centre(patient: _Patient) -> FloatArray:
+    middle: FloatArray = patient.warp.to_subject(np.zeros((1, 2)))[0]
+    return middle
+
+
+@lru_cache(maxsize=4)
+def _alignment(seed: int) -> FloatArray:
+    """The affine transform closest to the truth over a lattice on the chest."""
+    fixed, moving = _patients(seed)
+    x, y = np.meshgrid(np.arange(-130.0, 131.0, 20.0), np.arange(-140.0, 141.0, 20.0))
+    lattice = np.column_stack([x.ravel(), y.ravel()])
+    return fit_affine(fixed.warp.to_subject(lattice), moving.warp.to_subject(lattice))
+
+
+def _correspond(seed: int, points: FloatArray) -> FloatArray:
+    fixed, moving = _patients(seed)
+    return moving.warp.to_subject(fixed.warp.to_template(points))
+
+
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
+    """True displacement, after the alignment, at points along the fixed grid's axes about its centre, mm."""
+    points = np.asarray(local, np.float64) + _centre(_patients(seed)[0])
+    return transform_points(np.linalg.inv(_alignment(seed)), _correspond(seed, points)) - points
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """Takes both films."""
+    patients = _patients(seed)
+    layers = make_layers(seed)
+    rng = case_generator("chest_xray", seed, "films")
+    angle = np.deg2rad(rng.uniform(-_TILT_DEG, _TILT_DEG))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    size, spacing = (_PIXELS, _PIXELS), (_PIXEL_MM, _PIXEL_MM)
+    grids = (
+        Grid.centred(size, spacing, _centre(patients[0])),
+        Grid.centred(size, spacing, _centre(patients[1]) + rng.normal(0, 5, 2), turn),
+    )
+    films = [_film(p, g, layers, rng) for p, g in zip(patients, grids, strict=True)]
+    masks = [_chest(labels) for _, labels in films]
+    points = lattice_in(masks[0], grids[0], 14.0)
+    there = _correspond(seed, points)
+    shown = nearest(np.ones(grids[1].shape, bool), grids[1], there)
+    names, marks = _landmarks(layers, patients, grids)
+    truth = Truth(
+        transform=None,
+        landmarks_fixed=marks[0],
+        landmarks_moving=marks[1],
+        landmark_names=names,
+        labels_fixed=films[0][1],
+        labels_moving=films[1][1],
+        label_names={int(o): o.name.lower() for o in _LABELS},
+        points_fixed=points[shown],
+        points_moving=there[shown],
+    )
+    return ImagePair("", "", films[0][0], films[1][0], masks[0], masks[1], truth, alignment=_alignment(seed))
+
+
+def _film(patient: _Patient, grid: Grid, layers: Layers, rng: np.random.Generator) -> tuple[Image, NDArray[np.uint8]]:
+    """A film and the label map of a patient on a grid."""
+    from regenv.data.modality.film import film
+
+    template = patient.warp.to_template(grid.points().reshape(-1, 2))
+    heart = layers.heart_centre + (template - layers.heart_centre - patient.heart_shift) / patient.heart_scale
+    ribs = patient.ribs.to_template(template)
+    shape = grid.shape
+    soft = layers.read("rest", template) + np.float32(patient.wall) * layers.read("wall", template)
+    soft += layers.read("heart", heart)
+    bone = layers.read("ribs", ribs) + layers.read("bones", template)
+    soft, bone = soft.reshape(shape), np.float32(patient.bone) * bone.reshape(shape)
+    labels = layers.labels(template, heart).reshape(shape)
+    lungs = (labels == Organ.LUNG_LEFT) | (labels == Organ.LUNG_RIGHT)
+    add_objects(soft, bone, lungs, _PIXEL_MM, rng)
+    array = film(soft, bone, _PIXEL_MM, rng)
+    # what the beam did not reach is black
+    array[(np.abs(template) > DETECTOR_HALF).any(axis=1).reshape(shape)] = 0.0
+    return Image(array, grid, "xray", 0.0), labels
+
+
+def _chest(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Lungs, heart and what lies between them in each row, with 7 mm around."""
+    from scipy.ndimage import binary_dilation
+
+    inside = np.isin(labels, (Organ.LUNG_LEFT, Organ.LUNG_RIGHT, Organ.HEART))
+    between = np.logical_or.accumulate(inside, axis=1) & np.logical_or.accumulate(inside[:, ::-1], axis=1)[:, ::-1]
+    dilated: NDArray[np.bool_] = binary_dilation(between, iterations=3)
+    return dilated
+
+
+def _landmarks(
+    layers: Layers, patients: tuple[_Patient, _Patient], grids: tuple[Grid, Grid]
+) -> tuple[tuple[str, ...], list[FloatArray]]:
+    """Named points that both films show."""
+    names, template = list(layers.landmarks), np.array(list(layers.landmarks.values()))
+    marks = [patient.warp.to_subject(template) for patient in patients]
+    seen = np.ones(len(names), bool)
+    for points, grid in zip(marks, grids, strict=True):
+        seen &= nearest(np.ones(grid.shape, bool), grid, points)
+    return tuple(n for n, s in zip(names, seen, strict=True) if s), [points[seen] for points in marks]
+
+
+RECIPE = Recipe(
+    name="chest_xray",
+    version=1,
+    modalities=("xray",),
+    fields_of_view=("chest",),
+    make=make,
+    ndim=2,
+    displacement=displacement,
+    crop_fixed=0.0,
+    crop_moving=0.0,
+)
