@@ -208,8 +208,8 @@ def resected(anatomy: Anatomy, glioma: Glioma, rng: np.random.Generator) -> Anat
     spacing = anatomy.grid.spacing[0]
     soft = ~np.isin(tissue[box], (Tissue.CORTICAL, Tissue.DIPLOE, Tissue.AIR, Tissue.SKIN, Tissue.FAT))
     full, edge = soft & (hollow < -0.5 * spacing), soft & (np.abs(hollow) <= 0.5 * spacing)
-    tissue[box][full], under[box][full], share[box][full] = Tissue.CSF, Tissue.CSF, 255
+    tissue[box][full], under[box][full], share[box][full] = Tissue.FLUID, Tissue.FLUID, 255
     organ[box][full] = Organ.NONE
-    under[box][edge] = Tissue.CSF
+    under[box][edge] = Tissue.FLUID
     share[box][edge] = np.rint(255 * np.clip(0.5 + hollow[edge] / spacing, 0.5, 1)).astype(np.uint8)
     return replace(anatomy, tissue=tissue, under=under, share=share, organ=organ)

@@ -28,6 +28,7 @@ from regenv.core.resample import resample
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.lesions import Lesion, lesion_shares
 from regenv.data.anatomy.tissues import Organ, Tissue
+from regenv.data.modality import pet_kernels as kernels
 from regenv.data.modality.common import AIR_HU, hounsfield
 from regenv.data.modality.scan import Displace, scan
 
@@ -190,22 +191,10 @@ def _breathe(array: NDArray[np.float32], anatomy: Anatomy, way_mm: float) -> NDA
     above = (np.arange(len(array)) - dome[-1]) * spacing
     # motion fades into the upper chest and into the lower abdomen
     level = np.where(above > 0, np.exp(-((above / 70.0) ** 2)), np.exp(-((above / 130.0) ** 2)))
-    shift = moving * (level * way_mm / spacing).astype(np.float32)[:, None, None]
+    out = np.empty_like(array)
     # phases of a breath of |sin|, which stays longer near the end of breathing out; no mean shift
     phases = np.array([-0.36, -0.32, -0.16, 0.2, 0.64])
-    rows = np.arange(len(array), dtype=np.float32)[:, None, None]
-    j, i = np.arange(array.shape[1])[None, :, None], np.arange(array.shape[2])[None, None, :]
-    out = np.zeros_like(array)
-    near = np.flatnonzero(level * way_mm > 0.1 * spacing)
-    zone = slice(int(near[0]), int(near[-1]) + 1)
-    for phase in phases:
-        position = np.clip(rows[zone] + np.float32(phase) * shift[zone], 0, len(array) - 1.001)
-        low = position.astype(np.intp)
-        upper = position - low
-        below = array[low, j, i]
-        out[zone] += below + upper * (array[low + 1, j, i] - below)
-    out[zone] /= len(phases)
-    out[: zone.start], out[zone.stop :] = array[: zone.start], array[zone.stop :]
+    kernels.breathe(array, moving, level * way_mm / spacing, phases, out)
     return out
 
 
@@ -250,7 +239,17 @@ def _water(anatomy: Anatomy, grid: Grid, displace: Displace | None) -> NDArray[n
     if displace is None:
         array, _ = resample(hu, grid)
     else:
-        array = scan(hu, grid, 1.0, grid.spacing[2], displace).array
+        # attenuation is smooth: every other voxel is enough
+        spacing = np.asarray(grid.spacing)
+        half = Grid(
+            tuple((n + 1) // 2 for n in grid.size),
+            tuple(2 * spacing),
+            tuple(np.asarray(grid.origin) + grid.direction @ (0.5 * spacing)),
+            grid.direction,
+        )
+        array = scan(hu, half, 1.0, half.spacing[2], displace).array
+        for axis, n in enumerate(grid.shape):
+            array = array.repeat(2, axis=axis).take(np.arange(n), axis=axis)
     density = np.maximum(array, AIR_HU) / np.float32(1000) + np.float32(1)
     return np.where(density > 1, 1 + np.float32(0.55) * (density - 1), density).astype(np.float32)
 
@@ -272,8 +271,8 @@ def _count(
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Poisson counts, corrected for attenuation and filtered."""
-    kernels = [_gaussian(post_mm, spacing) for spacing in grid.spacing]
-    gain = np.prod([float(np.sum(k**2)) for k in kernels])
+    filters = [_gaussian(post_mm, spacing) for spacing in grid.spacing]
+    gain = np.prod([float(np.sum(f**2)) for f in filters])
     # counts per SUV such that an SUV of 2 with 6 per cent of the pairs surviving has the wanted noise
     scale = gain / noise**2 / (2.0 * 0.06)
     # what the reconstruction spreads along the lines: cold regions of the body are not free of noise
@@ -281,8 +280,8 @@ def _count(
     counts = rng.poisson(np.maximum(level, 0) * surviving * scale)
     found = counts / (surviving * scale) - (level - expected)
     array = found.astype(np.float32)
-    for axis, kernel in zip((2, 1, 0), kernels, strict=True):
-        array = _convolve(array, kernel, axis)
+    for axis, weights in zip((2, 1, 0), filters, strict=True):
+        array = _convolve(array, weights, axis)
     return np.maximum(array, 0)
 
 

@@ -41,6 +41,8 @@ _ACOUSTICS = {
     Tissue.WHITE_MATTER: Acoustic(-4.5, 1.605, 0.55, 1.0, 1.0),
     Tissue.TUMOUR: Acoustic(6.0, 1.612, 0.6, 1.5, 2.0),
     Tissue.CSF: Acoustic(-46.0, 1.51, 0.01, 0.0, 0.0),
+    # saline attenuates nothing, but the surgeon turns the gain behind a cavity down: in part, as an image before shows
+    Tissue.FLUID: Acoustic(-42.0, 1.52, 0.3, 1.0, 1.0),
     Tissue.PANCREAS: Acoustic(9.0, 1.64, 0.8),
 }
 

@@ -101,7 +101,7 @@ def test_resection_leaves_a_cavity(head):
     left = (after.organ == Organ.TUMOUR).sum() / (anatomy.organ == Organ.TUMOUR).sum()
     assert 0.0 < left < 0.7
     centre = np.rint((glioma.centre - anatomy.grid.origin) / anatomy.grid.spacing).astype(int)
-    assert after.tissue[tuple(centre[::-1])] == Tissue.CSF
+    assert after.tissue[tuple(centre[::-1])] == Tissue.FLUID
     assert anatomy.tissue[tuple(centre[::-1])] in (Tissue.TUMOUR, Tissue.FLUID)
 
 
