@@ -23,6 +23,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from gymnasium.vector import AutoresetMode
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.envs.presets import PRESETS, fits
 from regenv.errors import WithheldError
 from regenv.registration import TASKS
 
@@ -181,11 +182,13 @@ def test_results_share_no_memory_between_calls(env):
 
 def test_infos_hold_what_is_promised(env):
     _, _, _, _, info = rollout(env, drawn_actions(env, 1))[-1]
+    shape = env.unwrapped.get_state()["transform"].shape
     d = TASKS[env.spec.id].ndim
+    assert shape == ((env.unwrapped.model.n_parameters,) if TASKS[env.spec.id].model == "sdm" else (d + 1, d + 1))
     assert set(info) == {"transform", "start", "similarity", "pair_id", "tre", "is_success"}
     for key in ("transform", "start"):
         assert info[key].dtype == np.float64
-        assert info[key].shape == (d + 1, d + 1)
+        assert info[key].shape == shape
     assert np.isfinite(info["tre"])
     assert isinstance(info["similarity"], float)
 
@@ -307,48 +310,58 @@ def test_test_split_answers_nothing_about_the_truth(env_id):
     for reward in ("tre", "parameter_distance", "dice"):
         with pytest.raises(WithheldError, match="test split"):
             gym.make(env_id, split="test", reward=reward)
-    if TASKS[env_id].model == "rigid":
-        preset = gym.make(env_id, split="test", preset="liao2017")
-        preset.reset(seed=SEED)
-        assert preset.step(preset.action_space.sample())[1] == 0.0
+    for name in PRESETS:
+        if fits(name, TASKS[env_id]):
+            preset = gym.make(env_id, split="test", preset=name)
+            preset.reset(seed=SEED)
+            assert preset.step(preset.action_space.sample())[1] == 0.0
 
 
 def test_no_truth_is_reachable_on_the_test_split(env_id):
     """Follows every attribute, item and slot from the environment, the caches of its modules aside."""
     env = gym.make(env_id, split="test")
     _, info = env.reset(seed=SEED)
-    secret = secret_of(env_id, info["pair_id"])
-    found = [path for path, value in reachable(env) if reveals(value, secret)]
+    secrets = secrets_of(env_id, int(info["pair_id"]), "test")
+    found = [path for path, value in reachable(env) if reveals(value, secrets)]
     assert found == []
 
 
 def test_the_crawl_finds_the_truth_where_it_is(env_id):
     """The test above would pass just as well if the crawl were blind: on the train split it must find something."""
     env = gym.make(env_id, split="train")
-    env.reset(seed=SEED)
-    secret = env.unwrapped.truth()
-    assert [path for path, value in reachable(env) if reveals(value, secret)]
+    _, info = env.reset(seed=SEED)
+    secrets = secrets_of(env_id, env.unwrapped._engine.source.ids.index(info["pair_id"]), "train")
+    assert [path for path, value in reachable(env) if reveals(value, secrets)]
 
 
-def secret_of(env_id: str, pair_id: str) -> np.ndarray:
-    """The true transform of a test pair, from the data set itself: the maintainer's side of the wall."""
+def secrets_of(env_id: str, index: int, split: str) -> list[np.ndarray]:
+    """What the truth of a pair is, from the data set itself: the maintainer's side of the wall."""
     from regenv.data.dataset import make_dataset
+    from regenv.envs.cases import privileged_of
 
     task = TASKS[env_id]
-    dataset = make_dataset("phantom", split="test", modalities=task.modalities, model=task.model, ndim=task.ndim)
-    truth = dataset.load(int(pair_id)).truth
-    assert truth is not None and truth.transform is not None
-    return truth.transform
+    keywords = {"modalities": task.modalities, "model": task.model, "ndim": task.ndim, "recipe": task.recipe}
+    pair = make_dataset("phantom", split=split, field_of_view=task.field_of_view, **keywords).load(index)
+    privileged = privileged_of(pair, gym.make(env_id).unwrapped.model)
+    assert privileged is not None
+    secrets = [privileged.true_points, *(a for a in [privileged.truth.landmarks_moving] if a is not None)]
+    if task.model == "sdm":
+        return [privileged.transform, *secrets]
+    # the linear part that a deformable environment is given is as good as the truth to another
+    known = [a for a in (privileged.transform, pair.alignment) if a is not None]
+    return [*known, *(np.linalg.inv(a) for a in known), *secrets]
 
 
-def reveals(value: Any, secret: np.ndarray) -> bool:
-    """Whether a value is, or holds, the true matrix or its inverse."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.shape[-2:] != secret.shape:
+def reveals(value: Any, secrets: list[np.ndarray]) -> bool:
+    """Whether a value is, or holds along its first axis, one of the secrets."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return False
-    matrices = value.reshape(-1, *secret.shape)
-    return any(
-        np.isclose(matrices, known, atol=1e-6).all(axis=(1, 2)).any() for known in (secret, np.linalg.inv(secret))
-    )
+    for secret in secrets:
+        if value.shape[-secret.ndim :] == secret.shape:
+            parts = value.reshape(-1, *secret.shape)
+            if np.isclose(parts, secret, atol=1e-6).all(axis=tuple(range(1, parts.ndim))).any():
+                return True
+    return False
 
 
 def reachable(root: Any) -> Iterator[tuple[str, Any]]:
