@@ -9,9 +9,9 @@ LungCT, NLST, ThoraxCBCT, OASIS). Keypoints were found by an algorithm and are u
 by hand.
 
 Splits are those of the JSON: training pairs without the subjects of the validation pairs, which the lists of several
-tasks hold too; validation pairs; test pairs, whose truth is not published. Where no training pairs are listed, each
-training image is paired with the next :data:`HOPS` ones. All tasks bring images together before they are published,
-so the images of a pair lie in one frame.
+tasks hold too; validation pairs; test pairs, whose truth is not published. Where no training pairs are listed, scans
+0 and 1 of a subject make one, or each image is paired with the next :data:`HOPS`. All tasks bring images together
+before they are published, so the images of a pair lie in one frame.
 
 A. Hering et al., "Learn2Reg: comprehensive multi-task medical image registration challenge", IEEE TMI 42 (2023).
 """
@@ -31,6 +31,10 @@ from regenv.errors import DataError
 
 HOPS = 4
 """Moving images that each fixed image gets where a task lists no training pairs."""
+
+POINTS = ("landmarks", "keypoints", "keypoints01", "keypoints02", "keypoints12")
+"""Keys of an image's points, the best first; those of a pair are the first that both images have. A number says between
+which scans an algorithm found them."""
 
 MODALITIES = {"ct": "ct", "fbct": "ct", "cbct": "cbct", "mr": "mr", "mri": "mr", "t1w": "t1", "t2w": "t2", "us": "us"}
 """Modalities as the JSON files write them, in lower case; any other is ``"other"``."""
@@ -91,9 +95,12 @@ def cases_of(path: Path, task: Mapping[str, Any], request: Request) -> list[Case
     cases = []
     for split, pairs in (("train", training), ("validation", validation), ("test", test)):
         for pair in dict.fromkeys(pairs):
-            scans = [_scan(root, image, listed.get(image, {}), task, request) for image in pair]
-            if not all(scan.landmarks for scan in scans):
-                scans = [Scan(scan.image, scan.modality, scan.labels, scan.mask) for scan in scans]
+            entries = [listed.get(image, {}) for image in pair]
+            points = next((key for key in POINTS if all(entry.get(key) for entry in entries)), None)
+            scans = [
+                _scan(root, image, entry, points, _modality(image, task, request))
+                for image, entry in zip(pair, entries, strict=True)
+            ]
             name = "-".join(_stem(image) for image in pair)
             load = partial(load_scans, *scans, points=read_points, label_names=names)
             files = (*scans[0].files, *scans[1].files)
@@ -129,14 +136,14 @@ def _pairs(task: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
 
 
 def _unpaired(images: list[str], validation: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each image with the next ones of other subjects; of several modalities, those of the validation pairs."""
-    kinds = {image.rpartition("_")[2] for image in images}
-    wanted = tuple(image.rpartition("_")[2] for image in validation[0]) if validation else ()
-    if len(kinds) > 1 and len(wanted) == 2:
-        fixed = [image for image in images if image.endswith(wanted[0])]
-        moving = [image for image in images if image.endswith(wanted[1])]
-    else:
-        fixed = moving = images
+    """Pairs of images where a task lists none: scans 0 and 1 of a subject, else each image with the next subjects'."""
+    kinds = sorted({_stem(image).rpartition("_")[2] for image in images})
+    wanted = [_stem(image).rpartition("_")[2] for image in validation[0]] if validation else kinds[:2]
+    fixed = [image for image in images if _stem(image).endswith(wanted[0])]
+    moving = [image for image in images if _stem(image).endswith(wanted[-1])]
+    own = {subject_of(image): image for image in moving}
+    if wanted[0] != wanted[-1] and (not validation or subject_of(validation[0][0]) == subject_of(validation[0][1])):
+        return [(image, own[subject_of(image)]) for image in fixed if subject_of(image) in own]
     pairs = []
     for i, image in enumerate(fixed):
         others = [m for m in (*moving[i + 1 :], *moving[: i + 1]) if subject_of(m) != subject_of(image)]
@@ -144,18 +151,15 @@ def _unpaired(images: list[str], validation: list[tuple[str, str]]) -> list[tupl
     return pairs
 
 
-def _scan(root: Path, image: str, entry: Mapping[str, Any], task: Mapping[str, Any], request: Request) -> Scan:
+def _scan(root: Path, image: str, entry: Mapping[str, Any], points: str | None, modality: str) -> Scan:
     """An image with the files that the JSON names for it."""
     named = {key: root / _clean(str(entry[key])) for key in ("label", "mask") if entry.get(key)}
-    points = next(
-        (entry[key] for key in ("landmarks", "keypoints", "keypoints01", "keypoints02") if entry.get(key)), None
-    )
     return Scan(
         root / image,
-        _modality(image, task, request),
+        modality,
         labels=named.get("label"),
         mask=named.get("mask"),
-        landmarks=None if points is None else (root / _clean(str(points))).with_name(f"{_stem(image)}.csv"),
+        landmarks=None if points is None else (root / _clean(str(entry[points]))).with_name(f"{_stem(image)}.csv"),
     )
 
 

@@ -4,8 +4,8 @@
 SC-HF-I-1, whose folder has two digits, SC-HF-I-01). A contour ``IM-0001-0059-icontour-manual.txt`` (i inner, o outer)
 belongs to the image ``IM-*-0059.dcm`` of the series ``CINESAX_*``; its rows are x, y in pixels, taken here as pixel
 centres counted from 0 (not stated by the set: half a pixel of doubt). Of the two outlined phases of a slice the one
-with the larger cavity is the end of diastole. (Layout and phases: code that reads the distributed files.) Slices
-outlined in both phases serve.
+with the larger cavity is the end of diastole. (Layout and phases: code that reads the distributed files.) The longest
+run of neighbouring slices that are outlined in both phases serves.
 
 Splits are those of the challenge of 2009: training, validation, online (test).
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import re
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -112,16 +113,27 @@ def load_patient(slices: tuple[tuple[Path, Path | None, Path], ...], modality: s
         cavity = inside_polygon(read_rows(inner, 2), array.shape)
         labels[cavity] = 1
         by_place.setdefault(round(place, 1), []).append((float(cavity.sum()), path, array, labels))
-    both = [sorted(found, key=lambda f: f[0]) for _, found in sorted(by_place.items()) if len(found) > 1]
-    if len(both) < 2:
-        raise DataError(f"has {len(both)} slices outlined in two phases; copy its images and contours again")
+    both = {place: sorted(found, key=lambda f: f[0]) for place, found in sorted(by_place.items()) if len(found) > 1}
+    run = longest_run(list(both))
+    if len(run) < 2:
+        raise DataError(f"has {len(run)} neighbouring slices outlined in two phases; copy images and contours again")
     images, maps = [], []
     for pick in (0, -1):  # the smaller cavity is the end of systole, which is fixed
-        phase = [found[pick] for found in both]
+        phase = [both[place][pick] for place in run]
         grid = series_grid(str(phase[0][1].parent), tuple(str(f[1]) for f in phase))
         images.append(Image(np.stack([f[2] for f in phase]), grid, modality))
         maps.append(np.stack([f[3] for f in phase]))
     return ImagePair("", "", images[0], images[1], truth=make_truth(labels=maps, label_names=LABELS))
+
+
+def longest_run(places: list[float]) -> list[float]:
+    """The longest run of ascending places that are one step, the smallest there is, apart."""
+    if len(places) < 2:
+        return places
+    step = min(np.diff(places))
+    ends = [i for i, gap in enumerate(np.diff(places)) if gap > 1.2 * step]
+    bounds = [0, *(i + 1 for i in ends), len(places)]
+    return max((places[i:j] for i, j in pairwise(bounds)), key=len)
 
 
 def inside_polygon(points: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:

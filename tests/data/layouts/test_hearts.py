@@ -85,3 +85,9 @@ def test_a_polygon_is_filled_by_pixel_centres() -> None:
     filled[2:5, 1:4] = True
     np.testing.assert_array_equal(sunnybrook.inside_polygon(square, (6, 6)), filled)
     np.testing.assert_array_equal(sunnybrook.inside_polygon(square[::-1], (6, 6)), filled)
+
+
+def test_the_longest_run_of_slices() -> None:
+    assert sunnybrook.longest_run([0.0, 10.0, 30.0, 40.0, 50.0, 70.0]) == [30.0, 40.0, 50.0]
+    assert sunnybrook.longest_run([0.0, 10.1, 20.0]) == [0.0, 10.1, 20.0]
+    assert sunnybrook.longest_run([3.0]) == [3.0]

@@ -67,3 +67,49 @@ def test_modalities_of_learn2reg(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(DataError, match="cannot be read as JSON"):
         pairs_of(f"learn2reg:{tmp_path}", "cbct", "ct")
+
+
+def test_keypoints_between_other_scans(tmp_path: Path) -> None:
+    """A planning scan 0 with two cone-beam scans has points of its own for each: a pair takes those that both have."""
+    for scan, marks in ((0, trees.FIXED_MARKS), (1, trees.MOVING_MARKS), (2, trees.MOVING_MARKS[::-1])):
+        trees.save(tmp_path / "imagesTr" / f"T_0001_{scan:04d}.nii.gz", trees.image(marks, scan))
+    for folder, scan, marks in (
+        ("keypoints01", 0, trees.FIXED_MARKS[:2]),
+        ("keypoints01", 1, trees.MOVING_MARKS[:2]),
+        ("keypoints02", 0, trees.FIXED_MARKS),
+        ("keypoints02", 2, trees.MOVING_MARKS),
+    ):
+        rows = "".join("{},{},{}\n".format(*row) for row in marks)
+        trees.text(tmp_path / f"{folder}Tr" / f"T_0001_{scan:04d}.csv", rows)
+    task = {
+        "modality": {"0": "FBCT", "1": "CBCT", "2": "CBCT"},
+        "training": [
+            {
+                "image": f"./imagesTr/T_0001_{scan:04d}.nii.gz",
+                **{key: f"./{key}Tr/T_0001_{scan:04d}.nii.gz" for key in keys},
+            }
+            for scan, keys in enumerate((("keypoints01", "keypoints02"), ("keypoints01",), ("keypoints02",)))
+        ],
+        "training_paired_images": [
+            {"fixed": f"./imagesTr/T_0001_{scan:04d}.nii.gz", "moving": "./imagesTr/T_0001_0000.nii.gz"}
+            for scan in (1, 2)
+        ],
+    }
+    trees.text(tmp_path / "T_dataset.json", json.dumps(task))
+    pairs = pairs_of(f"learn2reg:{tmp_path}?frame=file", "cbct", "ct", split="train")
+    first, second = (truth_of(pairs.load(i)) for i in (0, 1))
+    assert first.landmarks_fixed is not None and len(first.landmarks_fixed) == 2
+    assert second.landmarks_fixed is not None and len(second.landmarks_fixed) == 4
+    moving = trees.physical(trees.image(trees.FIXED_MARKS, 0), trees.FIXED_MARKS)
+    np.testing.assert_allclose(second.landmarks_moving, moving)
+    assert [pairs.load(1).fixed.modality, pairs.load(1).moving.modality] == ["cbct", "ct"]
+
+
+def test_a_task_without_lists_of_pairs(tmp_path: Path) -> None:
+    """The first releases of LungCT: exhale 0000 and inhale 0001 of a subject, and nothing else said."""
+    trees.learn2reg(tmp_path, "LungCT")
+    path = tmp_path / "LungCT_dataset.json"
+    task = json.loads(path.read_text())
+    path.write_text(json.dumps({"training": task["training"], "modality": {"0": "CT"}}))
+    ids = pairs_of(f"learn2reg:{tmp_path}", "ct", "ct", split="train").ids
+    assert ids == tuple(f"LungCT_{n:04d}_0000-LungCT_{n:04d}_0001" for n in (1, 2, 3))
