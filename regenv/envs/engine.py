@@ -200,7 +200,15 @@ class Engine:
         Returns:
             Rewards (float64), terminated and truncated, each ``(B,)``.
         """
-        coefficients, stops = self.actions.decode(actions)
+        return self.advance(*self.actions.decode(actions), resting)
+
+    def advance(
+        self,
+        coefficients: NDArray[np.float64],
+        stops: NDArray[np.bool_],
+        resting: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """As :meth:`step`, from coefficients ``(B, K)`` and STOP flags ``(B,)`` instead of actions."""
         if resting is not None:
             coefficients = np.where(resting[:, None], 0.0, coefficients)
             stops = stops & ~resting
