@@ -102,7 +102,8 @@ def make_dataset(
     known = (*EMBEDDED, "folder:PATH", *(f"{layout}:PATH" for layout in LAYOUTS))
     if Path(name).expanduser().exists():
         raise OptionError(f"dataset={name!r} is a path; for a folder of your own images write dataset='folder:{name}'")
-    raise OptionError(f"dataset={name!r} is unknown; {near_miss(name, known)}")
+    kind, colon, _ = name.partition(":")
+    raise OptionError(f"dataset={name!r} is unknown; {near_miss(f'{kind}:PATH' if colon else name, known)}")
 
 
 def prefetch(dataset: Dataset, limit: int | None = None) -> int:

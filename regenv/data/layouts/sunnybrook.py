@@ -4,8 +4,8 @@
 SC-HF-I-1, whose folder has two digits, SC-HF-I-01). A contour ``IM-0001-0059-icontour-manual.txt`` (i inner, o outer)
 belongs to the image ``IM-*-0059.dcm`` of the series ``CINESAX_*``; its rows are x, y in pixels, taken here as pixel
 centres counted from 0 (not stated by the set: half a pixel of doubt). Of the two outlined phases of a slice the one
-with the larger cavity is the end of diastole. (Layout and phases: code that reads the distributed files.) The longest
-run of neighbouring slices that are outlined in both phases serves.
+with the larger cavity is the end of diastole, where alone the wall is outlined as a rule. (Layout and phases: code
+that reads the distributed files.) The longest run of neighbouring slices that are outlined in both phases serves.
 
 Splits are those of the challenge of 2009: training, validation, online (test).
 

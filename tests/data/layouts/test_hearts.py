@@ -71,9 +71,12 @@ def test_sunnybrook_phases_labels_and_splits(tmp_path: Path) -> None:
     for labels, radius in ((known.labels_fixed, trees.RADIUS_PX["es"]), (known.labels_moving, trees.RADIUS_PX["ed"])):
         assert labels is not None
         assert np.count_nonzero(labels[0] == 1) == pytest.approx(np.pi * radius**2, rel=0.1)
-        assert np.count_nonzero(labels[0]) == pytest.approx(np.pi * (radius + 2.5) ** 2, rel=0.1)
         y, x = np.nonzero(labels[0] == 1)
         np.testing.assert_allclose((x.mean(), y.mean()), (15.0, 11.0), atol=0.1)
+    assert known.labels_moving is not None and known.labels_fixed is not None
+    ring = np.pi * ((trees.RADIUS_PX["ed"] + 2.5) ** 2 - trees.RADIUS_PX["ed"] ** 2)
+    assert np.count_nonzero(known.labels_moving[0] == 2) == pytest.approx(ring, rel=0.1)
+    assert not np.any(known.labels_fixed == 2)
     assert pairs_of(root, "mr", "mr", split="validation").ids == ("SC-HF-I-5",)
     assert pairs_of(root, "mr", "mr", split="test").ids == ("SC-N-11",)
     assert len(pairs_of(root, "mr", "mr", split="train", ndim=2).ids) == 3

@@ -153,6 +153,11 @@ def test_options(tmp_path: Path) -> None:
         make_dataset("oasis:")
 
 
+def test_a_misspelt_layout() -> None:
+    with pytest.raises(OptionError, match=r"dataset='dirlabs:/data/x' is unknown; did you mean 'dirlab:PATH'\?"):
+        make_dataset("dirlabs:/data/x")
+
+
 def test_a_folder_whose_name_has_a_question_mark(tmp_path: Path) -> None:
     root = tmp_path / "what?"
     trees.learn2reg(root)

@@ -274,7 +274,8 @@ def sunnybrook(root: Path) -> Path:
                 dicom(series / f"IM-0003-{number:04d}.dcm", k, number)
                 if phase != "other" and (k > 0 or phase == "ed"):  # the first slice is outlined once
                     circle(outlines / f"IM-0001-{number:04d}-icontour-manual.txt", RADIUS_PX[phase])
-                    circle(outlines / f"IM-0001-{number:04d}-ocontour-manual.txt", RADIUS_PX[phase] + 2.5)
+                    if phase == "ed":  # the wall is outlined at the end of diastole alone
+                        circle(outlines / f"IM-0001-{number:04d}-ocontour-manual.txt", RADIUS_PX[phase] + 2.5)
     return root
 
 
