@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -14,11 +16,17 @@ from regenv.data.anatomy.warp import Warp
 CENTRE = (4.0, 25.0)
 """Where the axis of flexion, which runs from side to side, meets a sagittal plane: y and z in template mm."""
 
+SHAPES = 14
+"""Number of displacement fields by which all subjects differ."""
+
 Points = NDArray[np.float64]
 
 
 class BentWarp(Warp):
     """A subject whose knee is bent: ``template = unbend((p + u(p)) / scale)``.
+
+    People differ from each other in few ways by much and in many by little, which is why statistical shape models work:
+    u is a mixture of :data:`SHAPES` fields that all subjects share, and a small field of the subject's own.
 
     The tibia stays and the femur turns back with all that lies above. Each point moves on its circle about the axis, by
     an angle that falls from the whole flexion around the femur to nothing around the tibia; near the axis, in the
@@ -28,7 +36,8 @@ class BentWarp(Warp):
         rng: Source of the displacement.
         scale: As in :class:`Warp`.
         flexion_deg: Angle by which this subject's knee is bent more than the template's.
-        amplitude_mm: As in :class:`Warp`.
+        amplitude_mm: Standard deviation of the displacement that is shared.
+        own_mm: Standard deviation of the displacement that is the subject's own.
         knot_mm: As in :class:`Warp`.
     """
 
@@ -37,11 +46,17 @@ class BentWarp(Warp):
         rng: np.random.Generator,
         scale: tuple[float, float, float],
         flexion_deg: float,
-        amplitude_mm: float = 1.8,
-        knot_mm: float = 36.0,
+        amplitude_mm: float = 2.4,
+        own_mm: float = 0.5,
+        knot_mm: float = 45.0,
     ) -> None:
-        super().__init__(rng, scale, amplitude_mm, knot_mm, (-140.0, -140.0, -140.0), (140.0, 140.0, 140.0))
+        super().__init__(rng, scale, own_mm, knot_mm, (-140.0, -140.0, -140.0), (140.0, 140.0, 140.0))
         self.flexion = float(np.deg2rad(flexion_deg))
+        # the first shapes matter most: their shares fall geometrically
+        shares = 0.86 ** np.arange(SHAPES)
+        shares *= amplitude_mm / np.sqrt((shares**2).sum())
+        for share, weight, field in zip(shares, rng.standard_normal(SHAPES), _shapes(self.lattices.shape), strict=True):
+            self.lattices += np.float32(share * np.clip(weight, -2.0, 2.0)) * field
 
     def template_coordinates(self, grid: Grid) -> tuple[NDArray[np.float32], ...]:
         """Template x, y, z of every voxel of an axis-aligned grid in subject space."""
@@ -60,6 +75,13 @@ class BentWarp(Warp):
         bent = np.array(np.atleast_2d(np.asarray(template_points, dtype=np.float64)))
         _bend(bent, self.flexion)
         return super().to_subject(bent, iterations)
+
+
+@cache
+def _shapes(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Lattices ``(SHAPES, *shape)`` of the shared fields, each of unit standard deviation."""
+    drawn = np.random.default_rng(45).standard_normal((SHAPES, *shape), dtype=np.float32)
+    return np.clip(drawn / np.float32(0.325), -5.0, 5.0)
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -189,7 +189,7 @@ def _paint_abdomen(p: _Painter) -> None:
     c.paint(c.everything, below + np.float32(2.2), Tissue.FAT)
     divide = p.draw(-15.0, 35.0)
     tilt = np.float32(p.draw(0.1, 0.5))
-    liver = shapes.smooth_max(below + np.float32(3.0), x - divide + tilt * (y - lowest) + 2 * p.rough, 8.0)
+    liver = shapes.smooth_max(below + np.float32(2.0), x - divide + tilt * (y - lowest) + 2 * p.rough, 8.0)
     c.paint(c.everything, liver, Tissue.LIVER, Organ.LIVER)
     for _ in range(14):
         start = np.array([p.draw(-80, divide), lowest + p.draw(14, 50), p.draw(-60, 50)])
@@ -234,14 +234,13 @@ def _paint_chest_wall(p: _Painter) -> None:
     inner = c.x + np.float32(reach) - (c.y - np.float32(middle)) ** 2 / np.float32(2 * p.draw(95, 150))
     inner = inner + np.float32(p.draw(-0.12, 0.10)) * c.z + p.rough * np.float32(0.6)
     muscle = p.draw(9.0, 12.0)
-    c.paint(c.everything, inner, Tissue.FAT)
-    c.paint(c.everything, inner + np.float32(1.5), Tissue.MUSCLE)
+    c.paint(c.everything, inner, Tissue.MUSCLE)
     _paint_ribs(p, inner, muscle)
     c.paint(c.everything, inner + np.float32(muscle + 1.5), Tissue.FAT)
     outer = p.draw(0.0, 9.0)
     upper = np.clip((np.float32(p.draw(-25, 25)) - c.y) / np.float32(45.0), 0, 1) * np.float32(outer)
-    c.paint(c.everything, inner + np.float32(muscle + 3.5), Tissue.MUSCLE)
-    c.paint(c.everything, inner + np.float32(muscle + 3.5) + upper, Tissue.FAT)
+    c.paint(c.everything, inner + np.float32(muscle + 4.5), Tissue.MUSCLE)
+    c.paint(c.everything, inner + np.float32(muscle + 4.5) + upper, Tissue.FAT)
     skin = muscle + outer + p.draw(10.0, 32.0)
     c.paint(c.everything, inner + np.float32(skin), Tissue.SKIN)
     c.paint(c.everything, inner + np.float32(skin + 2.0), Tissue.AIR)
@@ -274,10 +273,8 @@ def _paint_pericardium(p: _Painter) -> FloatField:
     groove = np.exp(-(((c.z - np.float32(heart.base + 2)) / np.float32(11.0)) ** 2))
     apex = np.clip((np.float32(-20.0) - c.z) / np.float32(40.0), 0, 1) * front
     below = np.maximum(np.sin(angle - np.float32(p.draw(-0.4, 0.4))), 0) ** 2
-    thick = p.draw(0.2, 1.6) + p.draw(2.0, 9.0) * front + p.draw(3.0, 7.0) * groove + p.draw(2.0, 10.0) * apex
+    thick = p.draw(-2.2, 0.6) + p.draw(2.0, 9.0) * front + p.draw(3.0, 7.0) * groove + p.draw(2.0, 10.0) * apex
     thick = np.maximum(thick + p.draw(0.0, 4.0) * below + p.rough * np.float32(p.draw(1.0, 2.2)), 0.0)
-    cap = np.hypot(np.hypot(c.x, c.y) * np.float32(0.9), c.z - np.float32(heart.level - 0.5 * heart.apex))
-    outer = np.maximum(outer, cap - np.float32(0.5 * heart.apex + heart.wall + 70.0))
     sac = outer - thick
     bottom = np.float32(heart.level - heart.apex - heart.wall - 4.0) - c.z
     sac = shapes.smooth_max(sac, bottom, 10.0)

@@ -77,7 +77,7 @@ def test_correspondence_goes_both_ways():
 
 
 def test_the_bend_turns_the_femur_and_leaves_the_tibia():
-    warp = BentWarp(np.random.default_rng(0), (1.0, 1.0, 1.0), 10.0, amplitude_mm=0.0)
+    warp = BentWarp(np.random.default_rng(0), (1.0, 1.0, 1.0), 10.0, amplitude_mm=0.0, own_mm=0.0)
     shaft, tibia, condyle = np.array([[0.0, 4.0, 80.0], [0.0, 4.0, -40.0], [20.0, 4.0, 12.0]])
     moved = warp.to_subject(np.array([shaft, tibia, condyle]))
     turn = np.deg2rad(10.0)
