@@ -20,7 +20,7 @@ from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
 
-VERSION = 1
+VERSION = 2
 _ANATOMY_MM = 1.7
 _COVERED_MM = 107.0
 """Length that the slices cover, from below the apex to above the valves."""

@@ -18,7 +18,7 @@ from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
 from regenv.data.recipes.cardiac import cine_signal, mask_lattice, received, surface_coil
 
-VERSION = 1
+VERSION = 2
 _ANATOMY_MM = 1.4
 _POINTS_MM = 6.0
 """Spacing of the lattice on which the TRE is measured."""
