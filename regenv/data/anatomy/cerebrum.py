@@ -62,7 +62,7 @@ class Traits:
         return Traits(
             atrophy,
             float((0.95 + 0.75 * atrophy) * np.exp(rng.normal(0, 0.12))),
-            float(rng.uniform(2.7, 3.3)),
+            float(rng.uniform(2.2, 2.7)),
             tuple(int(n) for n in rng.integers(0, 64, 3)),  # type: ignore[arg-type]
             0.22,
             lesions,

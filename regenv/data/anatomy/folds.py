@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 _TILE = 64
-_KNOT_MM = 5.7
+_KNOT_MM = 6.1
 """Distance between knots of the field: furrows lie about twice that apart."""
 
 

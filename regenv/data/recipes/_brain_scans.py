@@ -101,6 +101,22 @@ def correspond(fixed: BrainSubject, moving: BrainSubject, points: FloatArray) ->
     return matched
 
 
+def faded(displacement: FloatArray, offset: FloatArray) -> FloatArray:
+    """A displacement that fades outside the head, where no image shows it and an affine map only extrapolates.
+
+    Args:
+        displacement: ``(N, d)``.
+        offset: The points' offset from the middle of the brain, ``(N, d)`` mm.
+
+    Returns:
+        The same within the head, 0 far from it.
+    """
+    radius = np.linalg.norm(offset / np.array([80.0, 102.0, 85.0])[: offset.shape[1]], axis=1)
+    t = np.clip((radius - 1.05) / 0.75, 0.0, 1.0)
+    kept: FloatArray = displacement * (1.0 - t * t * (3.0 - 2.0 * t))[:, None]
+    return kept
+
+
 def best_affine(fixed: FloatArray, moving: FloatArray) -> FloatArray:
     """The ``(d + 1, d + 1)`` affine matrix that brings points nearest to their partners, in the least squares."""
     d = fixed.shape[1]

@@ -19,6 +19,7 @@ from regenv.data.recipes._brain_scans import (
     FloatArray,
     best_affine,
     correspond,
+    faded,
     head_grid,
     labels_and_masks,
     middle,
@@ -27,7 +28,7 @@ from regenv.data.recipes._brain_scans import (
     tilt,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed gives other images."""
 
 _NAME = "brain_between"
@@ -98,13 +99,13 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
 
 
 def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The true displacement beyond the alignment at local points ``(N, 3)``, mm."""
+    """The true displacement beyond the alignment at local points ``(N, 3)``, mm; it fades outside the head."""
     del field_of_view
     geometry = _geometry(seed)
     frame = geometry.grid.frame
     matched = correspond(geometry.fixed, geometry.moving, transform_points(frame, local))
     aligned: NDArray[np.float64] = transform_points(np.linalg.inv(geometry.alignment @ frame), matched)
-    return aligned - local
+    return faded(aligned - local, local)
 
 
 RECIPE = Recipe(

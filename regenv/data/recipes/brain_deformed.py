@@ -29,20 +29,20 @@ from regenv.data.recipes._brain_scans import (
     tilt,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed gives other images."""
 
 _NAME = "brain_deformed"
 _ANATOMY_MM = 2.4
 _POINTS_MM = 17.0
-_AMPLITUDE_MM = 1.8
-_KNOT_MM = 47.5
+_AMPLITUDE_MM = 2.4
+_KNOT_MM = 90.0
 
 
 def _shift(seed: int) -> Warp:
     """The displacement: the fixed image shows at x what the moving one shows at x + u(x)."""
     rng = case_generator(_NAME, seed, "warp")
-    return Warp(rng, (1.0, 1.0, 1.0), _AMPLITUDE_MM, _KNOT_MM, (-190.0,) * 3, (190.0,) * 3)
+    return Warp(rng, (1.0, 1.0, 1.0), _AMPLITUDE_MM, _KNOT_MM, (-180.0,) * 3, (180.0,) * 3)
 
 
 def _fixed_grid(seed: int, subject: BrainSubject) -> Grid:

@@ -22,11 +22,12 @@ from regenv.data.recipes._brain_scans import (
     FloatArray,
     best_affine,
     correspond,
+    faded,
     labels_and_masks,
     sequence,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed gives other images."""
 
 _NAME = "brain_slices"
@@ -120,14 +121,14 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
 
 
 def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The true displacement beyond the alignment at local points ``(N, 2)``, mm."""
+    """The true displacement beyond the alignment at local points ``(N, 2)``, mm; it fades outside the head."""
     del field_of_view
     geometry = _geometry(seed)
     frame = geometry.grid.frame
     points = np.column_stack([transform_points(frame, local), np.full(len(local), geometry.level)])
     matched = correspond(geometry.fixed, geometry.moving, points)[:, :2]
     aligned: NDArray[np.float64] = transform_points(np.linalg.inv(geometry.alignment @ frame), matched)
-    return aligned - local
+    return faded(aligned - local, local)
 
 
 RECIPE = Recipe(
