@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,19 +62,29 @@ def labels_and_body(
 
 
 def truth_of(
-    anatomy: Anatomy,
-    transform: NDArray[np.float64],
+    points: Mapping[str, NDArray[np.float64]],
     grids: tuple[Grid, Grid],
     labels: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     masks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    to_fixed: NDArray[np.float64] | None = None,
+    to_moving: NDArray[np.float64] | None = None,
 ) -> Truth:
-    """The truth of a pair whose fixed image lies in the anatomy's space, with the landmarks that both scans show."""
-    names = list(anatomy.landmarks)
-    fixed = np.array([anatomy.landmarks[name] for name in names]).reshape(-1, 3)
-    moving = transform_points(transform, fixed)
+    """The truth of two scans of one subject, with the landmarks that lie in both masks.
+
+    Args:
+        points: Landmarks by name in the anatomy's mm.
+        grids: Of the fixed and the moving scan.
+        labels: Of both.
+        masks: Of both.
+        to_fixed: ``(4, 4)`` from the anatomy to where the fixed scan shows it; default the identity.
+        to_moving: The same of the moving scan.
+    """
+    first, second = (np.eye(4) if matrix is None else matrix for matrix in (to_fixed, to_moving))
+    names, where = list(points), np.array(list(points.values())).reshape(-1, 3)
+    fixed, moving = transform_points(first, where), transform_points(second, where)
     seen = in_mask(masks[0], grids[0], fixed) & in_mask(masks[1], grids[1], moving)
     return Truth(
-        transform=transform,
+        transform=second @ np.linalg.inv(first),
         landmarks_fixed=fixed[seen],
         landmarks_moving=moving[seen],
         landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),

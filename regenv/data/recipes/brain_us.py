@@ -13,14 +13,13 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.glioma import Glioma, opened
-from regenv.data.anatomy.tissues import ORGAN_NAMES
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
 from regenv.data.modality.us import Probe
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_ultrasound import GLIOMA_MR, draw_probe, landmarks, patient, seen_brain, sweep
-from regenv.data.recipes._trunk_scans import in_mask, tilt
+from regenv.data.recipes._trunk_scans import tilt, truth_of
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -50,18 +49,8 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         images.append(image)
         labels.append(organ)
         masks.append(inside)
-    points = landmarks(anatomy, glioma)
-    names, where = list(points), np.array(list(points.values()))
-    seen = in_mask(masks[0], images[0].grid, where) & in_mask(masks[1], images[1].grid, where)
-    truth = Truth(
-        transform=np.eye(4),
-        landmarks_fixed=where[seen],
-        landmarks_moving=where[seen],
-        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=ORGAN_NAMES,
-    )
+    grids = images[0].grid, images[1].grid
+    truth = truth_of(landmarks(anatomy, glioma), grids, (labels[0], labels[1]), (masks[0], masks[1]))
     return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
 
 

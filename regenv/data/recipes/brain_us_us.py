@@ -1,9 +1,10 @@
 """Ultrasound before and after the removal of a brain tumour: an affine problem within one modality.
 
 In the manner of the BITE database (Mercier et al., Med. Phys. 39 (2012) 3253-3261): both images are volumes swept over
-the opened skull. In the second one the tumour is replaced by a cavity full of saline, behind which the image is too
-bright, some of it may be left, the probe lies elsewhere, and the brain has sagged: an affine change of a few per cent,
-which is the exact truth. What a clinic adds to that, a residual that is no matrix, is left out.
+the opened skull, and that from before (moving) is brought to that from after (fixed). There the tumour is replaced by a
+cavity full of saline, behind which the image is too bright, some of it may be left, the probe lies elsewhere, and the
+brain has sagged: an affine change of a few per cent, which is the exact truth. What a clinic adds to that, a residual
+that is no matrix, is left out.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from numpy.typing import NDArray
 from regenv.core.geometry import transform_points
 from regenv.data.anatomy.glioma import Glioma, opened, resected
 from regenv.data.anatomy.shapes import rotation
-from regenv.data.anatomy.tissues import ORGAN_NAMES
 from regenv.data.frames import case_generator
 from regenv.data.modality.us import Probe
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_ultrasound import draw_probe, landmarks, patient, seen_brain, sweep
-from regenv.data.recipes._trunk_scans import in_mask, tilt
+from regenv.data.recipes._trunk_scans import tilt, truth_of
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -39,36 +39,24 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         field_of_view: ``"brain"``.
 
     Returns:
-        The pair in the patient's own space before the operation; the true transform is affine and exact.
+        The pair, the moving image in the patient's own space; the true transform is affine and exact.
     """
     del modalities, field_of_view
     anatomy, glioma = patient(_NAME, seed)
-    first, second = (case_generator(_NAME, seed, role) for role in ("fixed", "moving"))
+    first, second = (case_generator(_NAME, seed, when) for when in ("before", "after"))
     sag = brain_sag(glioma, case_generator(_NAME, seed, "sag"))
     back = np.asarray(np.linalg.inv(sag), dtype=np.float64)
     probe, later = draw_probe(glioma, first), _moved(draw_probe(glioma, second), sag)
     before = opened(anatomy, glioma)
     cavity = resected(before, glioma, second)
-    fixed = sweep(before, first, probe, np.eye(3))
-    axes = tilt(case_generator(_NAME, seed, "tilt"))
-    moving = sweep(cavity, second, later, axes, lambda points: transform_points(back, points))
-    labels, inside = seen_brain(anatomy, fixed.grid, probe)
-    labels_later, _ = seen_brain(cavity, moving.grid, later, back)
-    _, inside_later = seen_brain(anatomy, moving.grid, later, back)
-    points = landmarks(anatomy, glioma)
-    names, where = list(points), np.array(list(points.values()))
-    there = transform_points(sag, where)
-    seen = in_mask(inside, fixed.grid, where) & in_mask(inside_later, moving.grid, there)
-    truth = Truth(
-        transform=sag,
-        landmarks_fixed=where[seen],
-        landmarks_moving=there[seen],
-        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
-        labels_fixed=labels,
-        labels_moving=labels_later,
-        label_names=ORGAN_NAMES,
-    )
-    return ImagePair("", "", fixed, moving, inside, inside_later, truth)
+    moving = sweep(before, first, probe, tilt(case_generator(_NAME, seed, "tilt")))
+    fixed = sweep(cavity, second, later, np.eye(3), lambda points: transform_points(back, points))
+    labels, _ = seen_brain(cavity, fixed.grid, later, back)
+    _, inside = seen_brain(anatomy, fixed.grid, later, back)
+    labels_before, inside_before = seen_brain(anatomy, moving.grid, probe)
+    grids, masks = (fixed.grid, moving.grid), (inside, inside_before)
+    truth = truth_of(landmarks(anatomy, glioma), grids, (labels, labels_before), masks, to_fixed=sag)
+    return ImagePair("", "", fixed, moving, *masks, truth)
 
 
 def brain_sag(glioma: Glioma, rng: np.random.Generator) -> NDArray[np.float64]:

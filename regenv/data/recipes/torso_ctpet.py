@@ -50,7 +50,8 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         images.append(image)
         masks.append(body)
         labels.append(organ)
-    truth = truth_of(anatomy, np.eye(4), (images[0].grid, images[1].grid), (labels[0], labels[1]), (masks[0], masks[1]))
+    grids = images[0].grid, images[1].grid
+    truth = truth_of(anatomy.landmarks, grids, (labels[0], labels[1]), (masks[0], masks[1]))
     return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
 
 

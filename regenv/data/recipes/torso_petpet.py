@@ -1,8 +1,8 @@
 """FDG-PET of one trunk before and months after treatment: an affine problem.
 
-The patient has gained or lost weight: the second scan shows the anatomy stretched by a few per cent and sheared a
-little, and lying up to 10 degrees differently. What organs take up differs from day to day, and tumours have answered
-to the treatment, or not, or are new.
+The scan from before (moving) is brought to the follow-up (fixed). The patient has gained or lost weight: the follow-up
+shows the anatomy stretched by a few per cent and sheared a little, and he lies up to 10 degrees differently. What
+organs take up differs from day to day, and tumours have answered to the treatment, or not, or are new.
 """
 
 from __future__ import annotations
@@ -39,31 +39,36 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         field_of_view: ``"torso"``.
 
     Returns:
-        The pair in the subject's own space on the first day; the true transform is affine and exact.
+        The pair, the moving image in the subject's own space; the true transform is affine and exact.
     """
     del field_of_view
     anatomy = trunk(seed, _ANATOMY_MM)
-    first, second = (case_generator(_NAME, seed, role) for role in ("fixed", "moving"))
+    first, second = (case_generator(_NAME, seed, day) for day in ("first", "second"))
     change = weight_change(case_generator(_NAME, seed, "change"), anatomy.grid.centre)
     back = np.asarray(np.linalg.inv(change), dtype=np.float64)
     lesions = draw_lesions(anatomy, first)
     uptake = draw_uptake(first)
     voxels = (4.0, 5.0), (4.0, 5.0)
-    grid = scan_grid(anatomy, first, np.eye(3), *voxels)
-    fixed = pet(anatomy, first, grid, lesions, uptake=uptake)
-    later = scan_grid(anatomy, second, tilt(case_generator(_NAME, seed, "tilt")), *voxels)
     moving = pet(
         anatomy,
+        first,
+        scan_grid(anatomy, first, tilt(case_generator(_NAME, seed, "tilt")), *voxels),
+        lesions,
+        uptake=uptake,
+    )
+    fixed = pet(
+        anatomy,
         second,
-        later,
+        scan_grid(anatomy, second, np.eye(3), *voxels),
         _after_treatment(anatomy, lesions, second),
         lambda points: transform_points(back, points),
         uptake=draw_uptake(second, before=uptake),
     )
-    organ, body = labels_and_body(anatomy, grid)
-    organ_later, body_later = labels_and_body(anatomy, later, back)
-    truth = truth_of(anatomy, change, (grid, later), (organ, organ_later), (body, body_later))
-    return ImagePair("", "", fixed, moving, body, body_later, truth)
+    organ, body = labels_and_body(anatomy, fixed.grid, back)
+    organ_before, body_before = labels_and_body(anatomy, moving.grid)
+    grids, masks = (fixed.grid, moving.grid), (body, body_before)
+    truth = truth_of(anatomy.landmarks, grids, (organ, organ_before), masks, to_fixed=change)
+    return ImagePair("", "", fixed, moving, *masks, truth)
 
 
 def weight_change(rng: np.random.Generator, centre: NDArray[np.float64]) -> NDArray[np.float64]:

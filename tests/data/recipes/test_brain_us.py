@@ -1,5 +1,7 @@
 """Ultrasound of brains with a tumour: to MR before the operation, and before to after the resection."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -14,14 +16,20 @@ MR = get_recipe("brain_us")
 US = get_recipe("brain_us_us")
 
 
+@cache
+def made(recipe, seed, modalities, field_of_view):
+    """A pair that several tests look at."""
+    return recipe.make(seed, modalities, field_of_view)
+
+
 @pytest.fixture(scope="module")
 def to_mr():
-    return MR.make(4, ("us", "flair"), "brain")
+    return made(MR, 4, ("us", "flair"), "brain")
 
 
 @pytest.fixture(scope="module")
 def to_us():
-    return US.make(4, ("us", "us"), "brain")
+    return made(US, 4, ("us", "us"), "brain")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,7 @@ def head():
 @pytest.mark.parametrize(("recipe", "modalities"), [(MR, ("us", "flair")), (US, ("us", "us"))])
 def test_equal_seeds_give_equal_bytes(recipe, modalities, to_mr, to_us):
     first = to_mr if recipe is MR else to_us
-    again, other = recipe.make(4, modalities, "brain"), recipe.make(5, modalities, "brain")
+    again, other = recipe.make(4, modalities, "brain"), made(recipe, 5, modalities, "brain")
     for role in ("fixed", "moving"):
         assert getattr(first, role).array.tobytes() == getattr(again, role).array.tobytes()
         a, b = getattr(first, role).array, getattr(other, role).array
@@ -55,7 +63,7 @@ def test_the_tumour_is_bright_in_flair_and_in_ultrasound_and_dark_in_t1():
     brighter = {"us": [], "flair": [], "t1": []}
     for seed in range(4, 7):
         for modalities in (("us", "flair"), ("us", "t1")):
-            pair = MR.make(seed, modalities, "brain")
+            pair = made(MR, seed, modalities, "brain")
             for image, labels in ((pair.fixed, pair.truth.labels_fixed), (pair.moving, pair.truth.labels_moving)):
                 medians = [np.median(image.array[labels == o]) for o in (Organ.TUMOUR, Organ.WHITE_MATTER)]
                 brighter[image.modality].append(medians[0] / medians[1])
@@ -67,7 +75,7 @@ def test_the_tumour_is_bright_in_flair_and_in_ultrasound_and_dark_in_t1():
 def test_ventricles_are_dark_and_furrows_bright_in_ultrasound():
     values = {"ventricle": [], "furrow": [], "white": []}
     for seed in range(4, 7):
-        pair = MR.make(seed, ("us", "t1"), "brain")
+        pair = made(MR, seed, ("us", "t1"), "brain")
         anatomy, glioma = patient("brain_us", seed)
         tissue = label_resample(opened(anatomy, glioma).tissue, anatomy.grid, pair.fixed.grid)
         sector = pair.fixed_mask
@@ -107,16 +115,16 @@ def test_resection_leaves_a_cavity(head):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_cavity_is_dark_where_the_tumour_was_bright(seed):
-    pair = US.make(seed, ("us", "us"), "brain")
+    pair = made(US, seed, ("us", "us"), "brain")
     anatomy, glioma = patient("brain_us_us", seed)
     for image, transform, low, high in (
-        (pair.fixed, np.eye(4), 60, 256),
-        (pair.moving, pair.truth.transform, -1, 75),
+        (pair.moving, np.eye(4), 60, 256),
+        (pair.fixed, np.linalg.inv(pair.truth.transform), -1, 75),
     ):
         point = transform[:3, :3] @ glioma.centre + transform[:3, 3]
         index = np.rint(image.grid.physical_to_index[:3, :3] @ point + image.grid.physical_to_index[:3, 3]).astype(int)
         value = image.array[tuple(slice(i - 1, i + 2) for i in index[::-1])].mean()
-        if glioma.cyst == 0 or image is pair.moving:
+        if glioma.cyst == 0 or image is pair.fixed:
             assert low < value < high
 
 
@@ -138,10 +146,10 @@ def test_the_truth_is_exact(to_mr, to_us):
 
 @pytest.mark.parametrize(
     ("recipe", "modalities", "seed"),
-    [(MR, ("us", "flair"), 1), (MR, ("us", "t1"), 3), (US, ("us", "us"), 3), (US, ("us", "us"), 6)],
+    [(MR, ("us", "flair"), 4), (MR, ("us", "t1"), 5), (US, ("us", "us"), 1), (US, ("us", "us"), 4)],
 )
 def test_the_images_agree_best_at_the_truth(recipe, modalities, seed):
-    pair = recipe.make(seed, modalities, "brain")
+    pair = made(recipe, seed, modalities, "brain")
     best = agreement(pair, pair.truth.transform, 0.3)
     others = [agreement(pair, t, 0.3) for t in random_misalignments(pair, np.random.default_rng(seed), degrees=15.0)]
     assert sum(np.isfinite(others)) > 25

@@ -1,5 +1,7 @@
 """PET and CT of one trunk: reproducible, exact, and hidden from the headers."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -10,14 +12,20 @@ from tests.data.recipes.misaligned import agreement, landmark_error, overlap, ra
 RECIPE = get_recipe("torso_ctpet")
 
 
+@cache
+def made(recipe, seed, modalities, field_of_view):
+    """A pair that several tests look at."""
+    return recipe.make(seed, modalities, field_of_view)
+
+
 @pytest.fixture(scope="module")
 def pair():
-    return RECIPE.make(3, ("pet", "ct"), "torso")
+    return made(RECIPE, 3, ("pet", "ct"), "torso")
 
 
 def test_equal_seeds_give_equal_bytes(pair):
     again = RECIPE.make(3, ("pet", "ct"), "torso")
-    other = RECIPE.make(4, ("pet", "ct"), "torso")
+    other = made(RECIPE, 4, ("pet", "ct"), "torso")
     for role in ("fixed", "moving"):
         one, two, three = (getattr(p, role) for p in (pair, again, other))
         assert one.array.tobytes() == two.array.tobytes()
@@ -37,9 +45,9 @@ def test_images_are_what_they_say(pair):
     assert liver > 2 * lung
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_patient_lies_differently_and_the_scan_does_not_run_out_of_him(seed):
-    pair = RECIPE.make(seed, ("pet", "ct"), "torso")
+    pair = made(RECIPE, seed, ("pet", "ct"), "torso")
     relative = pair.fixed.grid.direction.T @ pair.moving.grid.direction
     angle = np.rad2deg(np.arccos(np.clip((np.trace(relative) - 1) / 2, -1, 1)))
     assert 0.5 < angle < 18
@@ -60,13 +68,13 @@ def test_the_truth_is_exact(pair):
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_images_agree_best_at_the_truth(seed):
-    pair = RECIPE.make(seed, ("pet", "ct"), "torso")
+    pair = made(RECIPE, seed, ("pet", "ct"), "torso")
     best = agreement(pair, pair.truth.transform)
     others = [agreement(pair, t) for t in random_misalignments(pair, np.random.default_rng(seed))]
     assert best > max(others)
 
 
 def test_either_modality_serves_on_either_side():
-    pair = RECIPE.make(1, ("ct", "pet"), "torso")
+    pair = made(RECIPE, 1, ("ct", "pet"), "torso")
     assert (pair.fixed.modality, pair.moving.modality) == ("ct", "pet")
     assert np.array_equal(pair.fixed.grid.direction, np.eye(3))

@@ -1,5 +1,7 @@
 """PET before and after treatment: an affine change that is exact, and uptake that differs."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -11,14 +13,20 @@ from tests.data.recipes.misaligned import agreement, landmark_error, overlap, ra
 RECIPE = get_recipe("torso_petpet")
 
 
+@cache
+def made(recipe, seed, modalities, field_of_view):
+    """A pair that several tests look at."""
+    return recipe.make(seed, modalities, field_of_view)
+
+
 @pytest.fixture(scope="module")
 def pair():
-    return RECIPE.make(2, ("pet", "pet"), "torso")
+    return made(RECIPE, 2, ("pet", "pet"), "torso")
 
 
 def test_equal_seeds_give_equal_bytes(pair):
     again = RECIPE.make(2, ("pet", "pet"), "torso")
-    other = RECIPE.make(5, ("pet", "pet"), "torso")
+    other = made(RECIPE, 3, ("pet", "pet"), "torso")
     assert pair.fixed.array.tobytes() == again.fixed.array.tobytes()
     assert pair.moving.array.tobytes() == again.moving.array.tobytes()
     assert np.array_equal(pair.truth.transform, again.truth.transform)
@@ -46,9 +54,9 @@ def test_the_truth_is_exact_and_no_rigid_motion(pair):
     assert overlap(pair, np.eye(4), Organ.SPINE) < overlap(pair, pair.truth.transform, Organ.SPINE)
 
 
-@pytest.mark.parametrize("seed", [2, 6])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_the_images_agree_best_at_the_truth(seed):
-    pair = RECIPE.make(seed, ("pet", "pet"), "torso")
+    pair = made(RECIPE, seed, ("pet", "pet"), "torso")
     best = agreement(pair, pair.truth.transform)
     others = [agreement(pair, t) for t in random_misalignments(pair, np.random.default_rng(seed))]
     assert best > max(others)
@@ -56,8 +64,8 @@ def test_the_images_agree_best_at_the_truth(seed):
 
 def test_uptake_changes_between_the_days():
     ratios = []
-    for seed in range(5):
-        pair = RECIPE.make(seed, ("pet", "pet"), "torso")
+    for seed in range(4):
+        pair = made(RECIPE, seed, ("pet", "pet"), "torso")
         values = [
             np.median(image.array[labels == Organ.HEART])
             for image, labels in ((pair.fixed, pair.truth.labels_fixed), (pair.moving, pair.truth.labels_moving))
