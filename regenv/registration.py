@@ -264,7 +264,7 @@ FAMILIES = (
         the operating room, with screws and guide wires that the CT does not have, as in Miao et al., AAAI 2018.""",
         ("xray", "ct"),
         {
-            "similarity": "gradient_correlation",
+            "similarity": "lncc",  # the volume covers only a part of the radiograph, and metal has the strongest edges
             "recipe": "xray_spine",
             "field_of_view": "ct",
             "imaging": "radiograph",
@@ -303,6 +303,7 @@ FAMILIES = (
             "recipe": "depth_surface",
             "field_of_view": "bare",
             "imaging": "depth",
+            "view_size": 96,
             "view_spacing_mm": 6.0,
         },
         {"Rigid": {**_RIGID, "success_mm": 10.0}},

@@ -21,11 +21,16 @@ def list_environments() -> None:
     from regenv.registration import TASKS
 
     console = Console()
-    table = Table("environment", "what", "fixed, moving", "model", "reward", "horizon", box=None, header_style="bold")
+    table = Table("environment", "what (fixed, moving)", "reward", "horizon", "steps/s", box=None, header_style="bold")
+    table.columns[0].no_wrap = True
     for task in TASKS.values():
-        kind = f"{task.model}, {task.ndim}-D"
-        table.add_row(task.id, task.title, ", ".join(task.modalities), kind, task.similarity, str(task.horizon))
+        speed = task.calibration.get("steps_per_second")
+        what = f"{task.title} ({', '.join(task.modalities)})"
+        table.add_row(task.id, what, task.similarity, str(task.horizon), "" if speed is None else f"{speed:,.0f}")
     console.print(table)
+    console.print(
+        "steps/s: one environment on one core of the machine that regenv is calibrated on; here: regenv bench ID"
+    )
     console.print()
     table = Table("track", "what", "cases", box=None, header_style="bold")
     for name in track_names():

@@ -278,7 +278,7 @@ def run(
 
 def save_bound_track(track: Track, out: Path) -> None:
     """Keeps the numbers of a track of the user's own pairs beside its rows, which are verified against them."""
-    if track.dataset.startswith("folder:"):
+    if ":" in track.dataset:
         track.save(out / track.name)
 
 

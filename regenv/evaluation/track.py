@@ -21,6 +21,7 @@ import numpy as np
 
 from regenv.core.geometry import FloatArray, transform_points
 from regenv.core.tre import point_errors
+from regenv.data.layouts import is_layout
 from regenv.errors import near_miss
 from regenv.evaluation.score import SCORE_VERSION
 from regenv.evaluation.toml import dumps
@@ -221,7 +222,7 @@ class Track:
         """
         folder.mkdir(parents=True, exist_ok=True)
         header = self._header()
-        header["dataset"] = "folder:" if self.dataset.startswith("folder:") else self.dataset
+        header["dataset"] = "folder:" if ":" in self.dataset else self.dataset
         tables = {key: header.pop(key) for key in ("limits", "starts")}
         if self.cases:
             header["cases"] = f"{self.name}.json.gz"
@@ -329,7 +330,8 @@ def bind(track: Track, data: str | os.PathLike[str] | None) -> Track:
         raise TrackError(f"track {track.name} runs on your own pairs: name their folder with --data PATH")
     from regenv.evaluation.cases import derive_cases
 
-    bound = replace(track, dataset=f"folder:{os.fspath(data)}")
+    named = os.fspath(data)
+    bound = replace(track, dataset=named if is_layout(named) else f"folder:{named}")
     starts = bound.starts
     cases, generator = derive_cases(
         bound,

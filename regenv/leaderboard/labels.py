@@ -76,7 +76,7 @@ def label_summary(verification: Verification, data: Path | None = None) -> Label
 
 def _with_images(track: Track, data: Path | None) -> Track:
     """The track bound to where its images are."""
-    if not track.dataset.startswith("folder:"):
+    if ":" not in track.dataset:
         return track
     bound = bind(replace(track, cases=()), data)
     if bound.digest != track.digest:
