@@ -103,3 +103,18 @@ def test_corners_of_rire_are_voxel_centres(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         transform_points(matrix, corner)[0] - grid.moving.grid.origin, np.array(row[4:], dtype=float), atol=1e-3
     )
+
+
+def test_two_people_are_brought_together_by_their_middles(tmp_path: Path) -> None:
+    for number, origin in ((1, (10.0, -20.0, 30.0)), (2, (-70.0, 5.0, 90.0))):
+        for kind in ("T1w", "T2w"):
+            path = tmp_path / f"sub-{number}" / "anat" / f"sub-{number}_{kind}.nii.gz"
+            trees.save(path, trees.image(trees.FIXED_MARKS, number, origin=origin))
+    between = pairs_of(f"bids:{tmp_path}?test=all", "t1", "t1").load(0)
+    middle = transform_points(between.alignment, between.fixed.grid.centre[None])[0]
+    np.testing.assert_allclose(middle, between.moving.grid.centre, atol=1e-6)
+    within = pairs_of(f"bids:{tmp_path}?test=all&frame=file", "t1", "t2").load(0)
+    np.testing.assert_array_equal(within.alignment, np.eye(4))  # one session, one frame
+    still = pairs_of(f"bids:{tmp_path}?test=all&frame=file", "t1", "t1").load(0)
+    np.testing.assert_allclose(still.alignment[:3, :3], np.eye(3))
+    assert np.linalg.norm(still.alignment[:3, 3]) > 50
