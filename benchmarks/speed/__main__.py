@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.speed import projection
+from benchmarks.speed import deformation, projection
 from benchmarks.speed.environment import ENVIRONMENT, StepTimes, step_times
 from benchmarks.speed.lanes import LANES, ThreadTiming, thread_scaling
 from benchmarks.speed.peers import OURS, PEERS, make_task
@@ -132,6 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
     for kind in _KINDS:
         print(f"measuring {_KINDS[kind]} ...", file=sys.stderr)
         parts += ["", comparison_table(kind, *compare(kind, options.seconds))]
+    for kind in deformation.KINDS:
+        print(f"measuring deformed {deformation.KINDS[kind]} ...", file=sys.stderr)
+        parts += ["", deformation.table(kind, *deformation.compare(kind, options.seconds))]
     print("measuring radiographs ...", file=sys.stderr)
     parts += ["", projection.table(*projection.compare(options.seconds))]
     print("measuring lanes and threads ...", file=sys.stderr)

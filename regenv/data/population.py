@@ -22,7 +22,7 @@ CELLS = {2: 12, 3: 9}
 
 VALIDATION_SEEDS = 10_000  # the first seed of the validation split
 _MASKS = 12  # subjects whose masks are averaged
-_ELSEWHERE = 0.02  # weight of what lies in no mask, lest the modes run wild there
+_ELSEWHERE = 0.002  # weight of what lies in no mask, lest the modes run wild there
 
 
 @dataclass(frozen=True)
