@@ -18,7 +18,7 @@ from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
 from regenv.data.recipes.cardiac import cine_signal, mask_lattice, received, surface_coil
 
-VERSION = 2
+VERSION = 3
 _ANATOMY_MM = 1.4
 _POINTS_MM = 6.0
 """Spacing of the lattice on which the TRE is measured."""
@@ -125,4 +125,5 @@ RECIPE = Recipe(
     ndim=2,
     displacement=displacement,
     crop_fixed=0.0,
+    crop_moving=0.08,
 )

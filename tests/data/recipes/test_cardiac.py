@@ -42,8 +42,8 @@ def test_the_truth_is_exact(pairs, seed):
 def test_labels_meet_through_the_truth(pairs, seed):
     pair = pairs[seed]
     for start, end in label_overlaps(RECIPE, seed, pair).values():
-        assert end > 0.82
-        assert end > start + 0.05
+        assert end > 0.82  # of what slices of 10 mm show
+        assert end > start + 0.05 or heart_of(seed).infarct
 
 
 @pytest.mark.parametrize("seed", range(3))
