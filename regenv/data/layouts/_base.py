@@ -154,7 +154,7 @@ class LayoutDataset:
         found = [replace(case, split=_split_of(case.split, options["test"])) for case in found]
         cases = [case for case in found if case.split == split]
         if not cases:
-            raise DataError(_no_cases(layout, root, split, found))
+            raise DataError(_no_cases(layout, root, split, found, modalities))
         _check_files(layout, root, cases)
         if ndim < layout.ndim:
             cases = [
@@ -290,11 +290,14 @@ def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _no_cases(layout: Layout, root: Path, split: str, found: Sequence[Case]) -> str:
+def _no_cases(layout: Layout, root: Path, split: str, found: Sequence[Case], kinds: Sequence[str]) -> str:
     counts = {name: sum(case.split == name for case in found) for name in SPLITS}
     has = ", ".join(f"{name}: {n}" for name, n in counts.items() if n)
     if not has:
-        return f"{root} holds no pair of {layout.title} for this environment; {expected(layout, root)}"
+        return (
+            f"{root} holds no pair of a {kinds[0]} and a {kinds[1]} image (between subjects, of two in one split); "
+            f"{expected(layout, root)}"
+        )
     return (
         f"{root} has no pair of split {split!r} (it has {has}); make the environment with another split, or write "
         f"{layout.name}:{root}?test=all to have all pairs in the test split"

@@ -138,6 +138,7 @@ def rire(root: Path) -> Path:
     for patient in ("training_001", "patient_001"):
         save(root / patient / "ct" / f"{patient}_ct.mhd", ct)
         save(root / patient / "mr_T1" / f"{patient}_mr_T1.mhd", mr)
+        save(root / patient / "mr_T2" / f"{patient}_mr_T2.mhd", mr)
         save(root / patient / "mr_T1_rectified" / f"{patient}_mr_T1_rectified.mhd", mr)
     n = np.array(SIZE) - 1
     corners = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)]) * n * SPACING
@@ -147,7 +148,7 @@ def rire(root: Path) -> Path:
         f"  {i}  " + " ".join(f"{v:10.4f}" for v in (*a, *b))
         for i, (a, b) in enumerate(zip(corners, images, strict=True), 1)
     ]
-    for name in ("ct_T1", "ct_T1_rectified"):
+    for name in ("ct_T1", "ct_T2", "ct_T1_rectified"):
         text(root / "training_001" / "transformations" / f"{name}.standard", "\n".join([*head, *rows, "", "(end)"]))
     return root
 
