@@ -89,7 +89,7 @@ class Heart(NamedTuple):
 
 
 def draw_heart(rng: np.random.Generator) -> Heart:
-    """Draws a heart: two in three eject 50 to 70 %, the others, with an infarct, about 20 to 45 %."""
+    """Draws a heart: two in three eject 50 to 70 %, the others, with an infarct, 25 to 50 %."""
     ill = rng.random() < 0.34
     endo = rng.uniform(23.5, 31.5) if ill else rng.uniform(22.0, 27.0)
     ejection = rng.uniform(0.30, 0.50) if ill else rng.uniform(0.50, 0.69)
