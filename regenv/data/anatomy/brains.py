@@ -70,12 +70,12 @@ class BrainSubject:
         rng = np.random.default_rng([seed, 31])
         size = 0.93 * np.exp(rng.normal(0, 0.03) + rng.normal(0, 0.025, 3))
         scale = (float(size[0]), float(size[1]), 0.93 if in_plane else float(size[2]))
-        warp = Warp(np.random.default_rng([seed, 32]), scale, 3.6, 60.0, (-180.0,) * 3, (180.0,) * 3)
+        warp = Warp(np.random.default_rng([seed, 32]), scale, 4.1, 60.0, (-180.0,) * 3, (180.0,) * 3)
         _as_heads_differ(warp)
         if in_plane:
             warp.lattices[2] = 0.0
             # the plane of knots through the middle
-            warp.lattices[:2] = 0.85 * warp.lattices[:2, 5:6].copy()
+            warp.lattices[:2] = 0.75 * warp.lattices[:2, 5:6].copy()
         return BrainSubject(seed, warp, Traits.draw(np.random.default_rng([seed, 33])))
 
 

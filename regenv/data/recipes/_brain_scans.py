@@ -112,7 +112,7 @@ def faded(displacement: FloatArray, offset: FloatArray) -> FloatArray:
         The same within the head, 0 far from it.
     """
     radius = np.linalg.norm(offset / np.array([80.0, 102.0, 85.0])[: offset.shape[1]], axis=1)
-    t = np.clip((radius - 1.05) / 0.75, 0.0, 1.0)
+    t = np.clip((radius - 1.05) / 0.95, 0.0, 1.0)
     kept: FloatArray = displacement * (1.0 - t * t * (3.0 - 2.0 * t))[:, None]
     return kept
 

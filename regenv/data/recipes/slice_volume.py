@@ -28,7 +28,7 @@ from regenv.data.recipes._brain_scans import (
     tilt,
 )
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same seed gives other images."""
 
 _NAME = "slice_volume"
