@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
+from regenv.data.dataset import make_dataset
 from regenv.data.layouts import LAYOUTS
 from regenv.data.pair import ImagePair
+from regenv.registration import TASKS
 from tests.data import files
 from tests.data.layouts import trees
 
@@ -52,7 +54,7 @@ def oai(root: Path) -> None:
 
 
 def loni(root: Path) -> None:
-    for subject in ("002_S_0295", "002_S_0413"):
+    for subject in (f"002_S_{number:04d}" for number in range(295, 307)):
         for i, date in enumerate(("2006-04-18_08_20_30.0", "2007-05-02_10_00_00.0")):
             name = f"{root.name}_{subject}_MR_MP-RAGE_I{i}.nii"
             image = trees.image(trees.FIXED_MARKS, i)
@@ -154,6 +156,27 @@ def test_the_code_of_a_page_gives_pairs(page: str, tmp_path: Path, monkeypatch: 
         "by task": True,
     }
     assert known[promised]
+
+
+@pytest.mark.parametrize("page", sorted(WRITERS))
+def test_the_environment_that_a_page_names_takes_the_pairs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = WRITERS[page]
+    write(tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    text = (PAGES / f"{page}.md").read_text()
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:-1]:  # the last one reads pairs, the others write
+        exec(code, {})
+    calls = re.findall(r'gym\.make\("([^"]+)", dataset="([^"]+)", split="(\w+)"\)', text)
+    assert len(calls) == 1
+    env_id, dataset, split = calls[0]
+    task = TASKS[env_id]
+    pairs = make_dataset(dataset, split=split, modalities=task.modalities, model=task.model, ndim=task.ndim)
+    pair = pairs.load(0)
+    assert pair.ndim == task.ndim
+    if dataset.startswith(tuple(f"{name}:" for name in LAYOUTS)):
+        assert pair.alignment is not None
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
