@@ -56,6 +56,9 @@ def make_dataset(
     model: str = "rigid",
     ndim: int = 3,
     recipe: str = "torso",
+    imaging: str = "volume",
+    slices: int = 1,
+    extent_mm: float = 192.0,
 ) -> Dataset:
     """The data set of that name.
 
@@ -69,6 +72,9 @@ def make_dataset(
         model: Transform model of the environment; a folder's true transforms are checked against it.
         ndim: 2 or 3; images of another dimension are refused.
         recipe: How the embedded anatomy is made, a file of :mod:`regenv.data.recipes`.
+        imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`; random shapes are made for it.
+        slices: Slices of the fixed image, where it is made of slices.
+        extent_mm: Width of the view, which random shapes fill.
 
     Returns:
         The data set.
@@ -90,7 +96,8 @@ def make_dataset(
     if name == "shapes":
         from regenv.data.shapes import ShapesDataset
 
-        return ShapesDataset(split=split)
+        population = (recipe, field_of_view or "") if model == "sdm" else None
+        return ShapesDataset(split, ndim, imaging, slices, extent_mm, population)
     if name.startswith("folder:") and name.strip() != "folder:":
         from regenv.data.folder import FolderDataset
 

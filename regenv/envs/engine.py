@@ -42,6 +42,9 @@ def _dataset(config: Config) -> Dataset:
         model=task.model,
         ndim=task.ndim,
         recipe=task.recipe,
+        imaging=task.imaging,
+        slices=task.planes.get(config.field_of_view, 1),
+        extent_mm=config.view_size * config.view_spacing_mm,
     )
     if isinstance(dataset, Prepared):
         dataset.prepare()

@@ -11,37 +11,59 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.cache import MemoryCache, cached, digest
-from regenv.data.frames import case_generator, with_random_frame
+from regenv.data.frames import MAX_CROP, case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
+from regenv.data.shapes import variants
 from regenv.data.shapes.acquisition import Acquisition, acquire, draw_contrasts, make_pools
 from regenv.data.shapes.anatomy import SIZE, TABLE, VERSION, Anatomy, make_anatomy
-from regenv.errors import check_option
+from regenv.errors import OptionError, check_option
 
 SUBJECTS = {"train": 32, "validation": 8, "test": 40}
 CASES = {"train": 256, "validation": 64, "test": 200}
 _FIRST_SEED = {"train": 100_000, "validation": 110_000, "test": 120_000}
-_VOXEL_MM = (2.0, 3.2)
+_VOXELS_OF_EXTENT = (1.0 / 96, 1.6 / 96)
+"""Size of a voxel as a share of the view's width."""
 
 
 class ShapesDataset:
     """Random shapes, each seen in two random contrasts.
 
     Fixed and moving are two pictures of one anatomy, with intensities that may be related by a curve or not at all, and
-    with their own blur, slices, noise, artefacts and field of view. The anatomy is rigid: the true transform is exact.
+    with their own blur, slices, noise, artefacts and field of view. The anatomy is rigid, so that the true transform is
+    exact, unless ``population`` is given: then the fixed image is deformed by that model's modes, and a quarter as much
+    by what they do not span.
 
     Args:
         split: ``"train"``, ``"validation"`` or ``"test"``; splits share no anatomy.
+        ndim: 3, or 2 for slices.
+        imaging: ``"volume"``, or ``"slice"``: the fixed image is thick, oblique slices.
+        slices: How many of those.
+        extent_mm: Width of the view; a voxel is a 96th of it or a little more.
+        population: Recipe and field of view whose population model deforms the fixed image; None for rigid pairs.
 
     Raises:
-        OptionError: On an unknown split.
+        OptionError: On an unknown split, or for radiographs and depth maps, which random shapes have not got.
     """
 
     name = "shapes"
-    ndim = 3
 
-    def __init__(self, split: str = "train") -> None:
+    def __init__(
+        self,
+        split: str = "train",
+        ndim: int = 3,
+        imaging: str = "volume",
+        slices: int = 1,
+        extent_mm: float = 192.0,
+        population: tuple[str, str] | None = None,
+    ) -> None:
         check_option("split", split, tuple(SUBJECTS))
+        if imaging not in ("volume", "slice"):
+            raise OptionError(f"dataset='shapes' has no {imaging}; use dataset='phantom' or your own data")
         self.split = split
+        self.ndim = ndim
+        self._imaging, self._slices = imaging, slices
+        self._voxel_mm = (extent_mm * _VOXELS_OF_EXTENT[0], extent_mm * _VOXELS_OF_EXTENT[1])
+        self._population = population
         n = SUBJECTS[split]
         self.ids = tuple(f"shapes-{split}-{i:04d}" for i in range(CASES[split]))
         self.subjects = tuple(f"shapes-{split}-{i % n:02d}" for i in range(CASES[split]))
@@ -53,13 +75,30 @@ class ShapesDataset:
             raise IndexError(f"pair {index} of {len(self.ids)} in {self.name} ({self.split})")
         number = index % SUBJECTS[self.split]
         whole = self._held.get(number, lambda: self._subject(number), _bytes)
-        moved = with_random_frame(whole, case_generator("shapes", self.split, index))
+        rng = case_generator("shapes", self.split, index)
+        if self.ndim == 3 and self._imaging == "volume" and self._population is None:
+            moved = with_random_frame(whole, rng)
+        else:
+            moved = with_random_frame(self._variant(whole, number), rng, max_crop=(0.0, MAX_CROP))
         return replace(moved, id=self.ids[index], subject=self.subjects[index])
+
+    def _variant(self, whole: ImagePair, number: int) -> ImagePair:
+        """The subject as this kind of environment needs it; the same for all of its cases."""
+        rng = case_generator("shapes-variant", self.split, number, self._population)
+        if self.ndim == 2:
+            whole = variants.flat(whole)
+        if self._imaging == "slice":
+            whole = variants.sliced(whole, rng, self._slices)
+        if self._population is not None:
+            from regenv.data.population import load_population
+
+            whole = variants.deformed(whole, rng, load_population(*self._population))
+        return whole
 
     def _subject(self, number: int) -> ImagePair:
         seed = _FIRST_SEED[self.split] + number
-        key = digest("shapes", VERSION, seed=seed, voxel_mm=_VOXEL_MM)
-        kept = cached(key, lambda: make_subject(seed), what=f"shapes {self.split} {number}")
+        key = digest("shapes", VERSION, seed=seed, voxel_mm=self._voxel_mm)
+        kept = cached(key, lambda: make_subject(seed, self._voxel_mm), what=f"shapes {self.split} {number}")
         images = [
             Image(kept[role], _unpacked(kept[f"{role}_grid"], kept[role].shape), "shapes", float(kept["background"][i]))
             for i, role in enumerate(("fixed", "moving"))
@@ -68,12 +107,12 @@ class ShapesDataset:
         return ImagePair("", "", images[0], images[1], masks[0], masks[1], Truth(transform=np.eye(4)))
 
 
-def make_subject(seed: int) -> dict[str, NDArray[Any]]:
-    """An anatomy and two pictures of it, as arrays to be cached."""
+def make_subject(seed: int, voxel_mm: tuple[float, float] = (2.0, 3.2)) -> dict[str, NDArray[Any]]:
+    """An anatomy and two pictures of it, as arrays to be cached; ``voxel_mm`` is the range of the voxels' size."""
     rng = case_generator("shapes-scan", seed)
     anatomy = make_anatomy(seed)
     pools = make_pools(seed)
-    voxel = float(rng.uniform(*_VOXEL_MM))
+    voxel = float(rng.uniform(*voxel_mm))
     tables, gains = draw_contrasts(rng)
     arrays: dict[str, NDArray[Any]] = {}
     backgrounds = []
