@@ -113,3 +113,16 @@ def test_a_scan_is_reproducible_on_an_oblique_grid():
     assert not np.array_equal(first.array, other.array)
     assert first.modality == "t2" and first.background == 0.0
     assert first.array.min() >= 0 and first.array.max() > 50
+
+
+def test_t1_contrast_is_that_of_real_brains(shared_data):
+    from regenv.data.image_io import read_image
+
+    arrays = {
+        name: read_image(shared_data / "nilearn_mni152" / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz").array
+        for name in ("t1", "gm", "wm")
+    }
+    grey, white = (np.median(arrays["t1"][arrays[n] > 0.95 * arrays[n].max()]) for n in ("gm", "wm"))
+    made = [_means("t1", protocol) for protocol in range(6)]
+    ratios = [m[Tissue.GREY_MATTER] / m[Tissue.WHITE_MATTER] for m in made]
+    assert np.mean(ratios) == pytest.approx(grey / white, abs=0.06)
