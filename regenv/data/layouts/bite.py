@@ -4,10 +4,8 @@
 world, which is RAS (order: the call ``register 01_mr_tal.mnc 01a_us_tal.mnc 01_all.tag`` of published preprocessing).
 The other groups are not read: their file names could not be looked up.
 
-The set is distributed in MINC, part of it in MINC 1 (netCDF), which ITK does not read. MINC 2 is read here; of MINC
-1, convert ``mincconvert -2 old.mnc new.mnc``, or ``mnc2nii 01_mr_tal.mnc 01_mr_tal.nii``: a ``.nii`` or ``.nii.gz``
-of the same name is preferred where there is one. ITK keeps MINC's RAS coordinates as they are (SimpleITK 2.5,
-tested); the reader turns them to LPS.
+The set is distributed in MINC, part of it in version 1 (netCDF), which ITK does not read and this package does. A
+``.nii`` or ``.nii.gz`` of the same name (``mnc2nii 01_mr_tal.mnc 01_mr_tal.nii``) is preferred where there is one.
 
 L. Mercier et al., "Online database of clinical MR and ultrasound images of brain tumors", Med. Phys. 39 (2012).
 """
@@ -18,22 +16,18 @@ import re
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from regenv.core.geometry import Grid
-from regenv.core.image import Image
 from regenv.data.image_io import read_image
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, split_by_subject
+from regenv.data.layouts._minc import read_minc
 from regenv.data.layouts._scans import check_landmarks, make_truth
-from regenv.data.layouts._tags import RAS_TO_LPS, read_tags
+from regenv.data.layouts._tags import read_tags
 from regenv.data.pair import ImagePair
-from regenv.errors import DataError
 
 SUFFIXES = (".nii.gz", ".nii", ".mnc")
 
 TREE = """PATH/                                  (group 2, or the folder that holds group2/)
   01/
-    01_mr_tal.mnc, 01a_us_tal.mnc        (MINC 2, or converted: .nii, .nii.gz)
+    01_mr_tal.mnc, 01a_us_tal.mnc        (or converted: .nii, .nii.gz)
     01_all.tag
   02/
   ..."""
@@ -54,37 +48,6 @@ def find(request: Request) -> list[Case]:
         load = partial(_load, scan, us, tags, modality, mr_first)
         cases.append(Case(folder.name, folder.name, split_by_subject("bite", folder.name), (scan, us, tags), load))
     return cases
-
-
-def read_minc(path: Path, modality: str) -> Image:
-    """Reads a MINC 2 image, its RAS coordinates turned to LPS.
-
-    Raises:
-        DataError: If it cannot be read, with the conversion that helps.
-    """
-    import SimpleITK as sitk
-
-    from regenv.data.image_io import _quiet
-
-    with path.open("rb") as stream:
-        start = stream.read(4)
-    if start[:3] == b"CDF":
-        raise DataError(
-            f"{path} is MINC 1, which cannot be read here; convert it: mincconvert -2 {path.name} new.mnc, or mnc2nii "
-            f"{path.name} {path.stem}.nii, and put the result in its place"
-        )
-    with _quiet():
-        try:
-            read = sitk.ReadImage(str(path), sitk.sitkFloat32)
-        except RuntimeError as error:
-            raise DataError(f"{path} cannot be read as MINC 2; convert it with mnc2nii {path.name}") from error
-    turn = np.diag(RAS_TO_LPS)
-    direction = turn @ np.array(read.GetDirection()).reshape(3, 3)
-    grid = Grid(read.GetSize(), read.GetSpacing(), tuple(turn @ np.array(read.GetOrigin())), direction)
-    array = sitk.GetArrayFromImage(read)
-    if not np.all(np.isfinite(array)) or array.min() == array.max():
-        raise DataError(f"{path} holds values that are not finite, or one value everywhere; convert it again")
-    return Image(array, grid, modality)
 
 
 def _image(folder: Path, stem: str) -> Path:

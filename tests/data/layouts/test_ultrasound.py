@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.io import netcdf_file
 
+from regenv.core.geometry import transform_points
+from regenv.data.layouts._minc import read_minc
 from regenv.data.layouts._tags import read_tags
 from regenv.errors import DataError
+from tests.data import files
 from tests.data.layouts import trees
 from tests.data.layouts.support import pairs_of, truth_of
 
@@ -60,13 +64,46 @@ def test_bite_reads_minc_and_what_was_converted_from_it(tmp_path: Path) -> None:
         a, b = getattr(minc, side), getattr(nifti, side)
         np.testing.assert_array_equal(a.array, b.array)
         np.testing.assert_allclose(a.grid.index_to_physical, b.grid.index_to_physical, atol=1e-4)
-    old = tmp_path / "group2" / "01" / "01_mr_tal.mnc"
-    old.write_bytes(b"CDF\x01" + bytes(100))
-    with pytest.raises(DataError, match=r"01_mr_tal\.mnc is MINC 1, .* convert it: mincconvert -2"):
-        pairs_of(f"bite:{tmp_path}?test=all", "us", "t1").load(0)
-    old.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"01_mr_tal\.mnc cannot be read as MINC 2"):
-        pairs_of(f"bite:{tmp_path}?test=all", "us", "t1").load(0)
+    broken = tmp_path / "group2" / "01" / "01_mr_tal.mnc"
+    for content, message in (
+        (b"CDF\x01" + bytes(100), "cannot be read as MINC 1"),
+        (b"nothing", "cannot be read as MINC"),
+    ):
+        broken.write_bytes(content)
+        with pytest.raises(DataError, match=rf"01_mr_tal\.mnc cannot be read {message}.* convert it with mnc2nii"):
+            pairs_of(f"bite:{tmp_path}?test=all", "us", "t1").load(0)
+
+
+@pytest.mark.parametrize("order", [("zspace", "yspace", "xspace"), ("xspace", "zspace", "yspace")])
+@pytest.mark.parametrize("per_slice", [False, True])
+def test_minc_1(tmp_path: Path, order: tuple[str, str, str], per_slice: bool) -> None:
+    """Against the definition, voxel by voxel: integers to values, indices to RAS mm, one step negative."""
+    sizes, steps = {"xspace": 5, "yspace": 4, "zspace": 3}, {"xspace": -1.5, "yspace": 2.0, "zspace": 3.0}
+    starts = {"xspace": 10.0, "yspace": -20.0, "zspace": 30.0}
+    cosines = dict(zip(("xspace", "yspace", "zspace"), files.oblique().T, strict=True))
+    shape = tuple(sizes[name] for name in order)
+    stored = np.random.default_rng(0).integers(0, 60000, shape).astype(np.uint16)
+    low = np.linspace(-5.0, 5.0, shape[0]) if per_slice else np.array(-5.0)
+    high = low + 100.0
+    path = tmp_path / "a.mnc"
+    with netcdf_file(path, "w") as file:
+        for name in order:
+            file.createDimension(name, sizes[name])
+            axis = file.createVariable(name, "i", ())
+            axis.start, axis.step, axis.direction_cosines = starts[name], steps[name], cosines[name]
+        image = file.createVariable("image", "h", order)
+        image[:] = stored.view(np.int16)
+        image.signtype, image.valid_range = b"unsigned", np.array([0.0, 60000.0])
+        for name, values in (("image-min", low), ("image-max", high)):
+            limits = file.createVariable(name, "d", order[:1] if per_slice else ())
+            limits.data[...] = values
+    read = read_minc(path, "t1")
+    bottom = low.reshape(-1, 1, 1) if per_slice else low
+    np.testing.assert_allclose(read.array, stored / 60000.0 * 100.0 + bottom, atol=1e-4)
+    index = np.array([1, 2, 2])  # along the stored order
+    ras = np.sum([(starts[n] + steps[n] * i) * cosines[n] for n, i in zip(order, index, strict=True)], axis=0)
+    lps = transform_points(read.grid.index_to_physical, index[::-1].astype(float)[None])[0]
+    np.testing.assert_allclose(lps, ras * [-1, -1, 1], atol=1e-9)
 
 
 def test_itk_leaves_the_coordinates_of_minc_as_they_are(tmp_path: Path) -> None:
