@@ -70,99 +70,90 @@ def combine_lanes(start, stop, modes, coefficients, out):  # type: ignore[no-unt
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FUSED)
-def _contract(source, weights, out):  # type: ignore[no-untyped-def]
-    """Writes sum_q weights[q] source[q] of four rows."""
+def _stencil(source, stride, weights, out):  # type: ignore[no-untyped-def]
+    """Writes the weighted sum of four neighbours along the axis of that stride, for every coefficient at once.
+
+    A lattice is taken as one long row: what runs over the end of an axis is never looked at. ``source`` is longer than
+    ``out`` by at least three strides.
+    """
+    n = out.shape[0]
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
-    a, b, c, d = source[0], source[1], source[2], source[3]
-    for p in range(out.shape[0]):
+    a, b = source[:n], source[stride : stride + n]
+    c, d = source[2 * stride : 2 * stride + n], source[3 * stride : 3 * stride + n]
+    for p in range(n):
         out[p] = w0 * a[p] + w1 * b[p] + w2 * c[p] + w3 * d[p]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FUSED)
-def _contract_columns(source, first, values, slopes, value_out, slope_out):  # type: ignore[no-untyped-def]
-    """Values and slopes of one lattice row at the check points of its axis."""
-    for p in range(first.shape[0]):
-        k = first[p]
-        a, b, c, d = source[k], source[k + 1], source[k + 2], source[k + 3]
-        value_out[p] = values[p, 0] * a + values[p, 1] * b + values[p, 2] * c + values[p, 3] * d
-        slope_out[p] = slopes[p, 0] * a + slopes[p, 1] * b + slopes[p, 2] * c + slopes[p, 3] * d
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FUSED)
-def _smallest_2d(j, least):  # type: ignore[no-untyped-def]
-    """The smaller of ``least`` and the determinants of I + j over the columns of (4, P)."""
+def _smallest_2d(j, n, beyond, least):  # type: ignore[no-untyped-def]
+    """The smaller of ``least`` and the determinants of I + j, for j (2, 2 n + tail) of one derivative an array."""
     one = np.float32(1.0)
-    xx, xy, yx, yy = j[0], j[1], j[2], j[3]
-    for p in range(j.shape[1]):
-        det = (one + xx[p]) * (one + yy[p]) - xy[p] * yx[p]
+    size = beyond.shape[0]
+    xx, xy, yx, yy = j[0, :size], j[1, :size], j[0, n : n + size], j[1, n : n + size]
+    for p in range(size):
+        det = (one + xx[p]) * (one + yy[p]) - xy[p] * yx[p] + beyond[p]
         least = det if det < least else least
     return least
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FUSED)
-def _smallest_3d(j, least):  # type: ignore[no-untyped-def]
-    """The smaller of ``least`` and the determinants of I + j over the columns of (9, P)."""
+def _smallest_3d(j, n, start, beyond, least):  # type: ignore[no-untyped-def]
+    """As :func:`_smallest_2d` in one slice, for j (3, 3 n + tail)."""
     one = np.float32(1.0)
-    xx, xy, xz, yx, yy, yz, zx, zy, zz = j[0], j[1], j[2], j[3], j[4], j[5], j[6], j[7], j[8]
-    for p in range(j.shape[1]):
+    y, z, size = n + start, 2 * n + start, beyond.shape[0]
+    xx, xy, xz = j[0, start : start + size], j[1, start : start + size], j[2, start : start + size]
+    yx, yy, yz = j[0, y : y + size], j[1, y : y + size], j[2, y : y + size]
+    zx, zy, zz = j[0, z : z + size], j[1, z : z + size], j[2, z : z + size]
+    for p in range(size):
         a, e, i = one + xx[p], one + yy[p], one + zz[p]
         det = a * (e * i - yz[p] * zy[p]) - xy[p] * (yx[p] * i - yz[p] * zx[p]) + xz[p] * (yx[p] * zy[p] - e * zx[p])
+        det += beyond[p]
         least = det if det < least else least
     return least
 
 
 @numba.njit(cache=True, nogil=True)
-def _least_determinant_2d(lattice, first, values, slopes, bound):  # type: ignore[no-untyped-def]
-    """Smallest determinant of I + du/dx of a lattice (2, Ly, Lx) over the check points, or one not above ``bound``."""
-    n_check, height = len(first), lattice.shape[1]
-    rows = np.empty((2, 2, height, n_check), np.float32)  # (value or d/dx, component, y, x check)
-    for c in range(2):
-        for y in range(height):
-            _contract_columns(lattice[c, y], first, values, slopes, rows[0, c, y], rows[1, c, y])
-    jacobian = np.empty((4, n_check), np.float32)
-    least = np.float32(np.inf)
-    for p in range(n_check):
-        k = first[p]
-        for c in range(2):
-            _contract(rows[1, c, k : k + 4], values[p], jacobian[2 * c])
-            _contract(rows[0, c, k : k + 4], slopes[p], jacobian[2 * c + 1])
-        least = _smallest_2d(jacobian, least)
-        if not least > bound:
-            break
-    return least
+def _least_determinant(lattice, ndim, side, values, slopes, beyond, bound, work):  # type: ignore[no-untyped-def]
+    """Smallest determinant of I + du/dx over the check points, or the first found that is not above ``bound``.
 
+    Check points lie on the knots (phase 0) and halfway between (phase 1) along each axis, all combinations.
 
-@numba.njit(cache=True, nogil=True)
-def _least_determinant_3d(lattice, first, values, slopes, bound):  # type: ignore[no-untyped-def]
-    """Smallest determinant of I + du/dx of a lattice (3, Lz, Ly, Lx) over the check points, or one not above ``bound``.
-
-    Axis by axis, x first: the innermost loops then run over whole planes of check points.
+    Args:
+        lattice: (d side^d + 3 side^(d - 1),) flattened, 0 at the end.
+        ndim: 2 or 3.
+        side: Coefficients per axis.
+        values: (2, 4) spline weights of the phases.
+        slopes: (2, 4) their derivatives in 1/mm.
+        beyond: (4, side^2) for phases (y, x) = (0, 0), (0, 1), (1, 0), (1, 1): 0, or a large number where a
+            coefficient begins no check point.
+        bound: See above.
+        work: (8, length of lattice) float32, 0 at the end of each row.
     """
-    n_check, depth, height = len(first), lattice.shape[1], lattice.shape[2]
-    rows = np.empty((2, height, n_check), np.float32)
-    # (d/dx, d/dy, value; component; z coefficient; y check, x check)
-    planes = np.empty((3, 3, depth, n_check, n_check), np.float32)
-    for c in range(3):
-        for z in range(depth):
-            for y in range(height):
-                _contract_columns(lattice[c, z, y], first, values, slopes, rows[0, y], rows[1, y])
-            for p in range(n_check):
-                k = first[p]
-                _contract(rows[1, k : k + 4], values[p], planes[0, c, z, p])
-                _contract(rows[0, k : k + 4], slopes[p], planes[1, c, z, p])
-                _contract(rows[0, k : k + 4], values[p], planes[2, c, z, p])
-    flat = planes.reshape(3, 3, depth, n_check * n_check)
-    jacobian = np.empty((9, n_check * n_check), np.float32)
+    n = side**ndim
+    total = ndim * n
     least = np.float32(np.inf)
-    for p in range(n_check):
-        k = first[p]
-        for c in range(3):
-            _contract(flat[0, c, k : k + 4], values[p], jacobian[3 * c])
-            _contract(flat[1, c, k : k + 4], values[p], jacobian[3 * c + 1])
-            _contract(flat[2, c, k : k + 4], slopes[p], jacobian[3 * c + 2])
-        least = _smallest_3d(jacobian, least)
-        if not least > bound:
-            break
+    value_x, slope_x, in_y, jacobian = work[0], work[1], work[2:5], work[5:8]
+    for phase_x in range(2):
+        _stencil(lattice, 1, values[phase_x], value_x[:total])
+        _stencil(lattice, 1, slopes[phase_x], slope_x[:total])
+        for phase_y in range(2):
+            mask = beyond[2 * phase_y + phase_x]
+            if ndim == 2:
+                _stencil(slope_x, side, values[phase_y], jacobian[0, :total])
+                _stencil(value_x, side, slopes[phase_y], jacobian[1, :total])
+                least = _smallest_2d(jacobian, n, mask, least)
+                continue
+            _stencil(slope_x, side, values[phase_y], in_y[0, :total])
+            _stencil(value_x, side, slopes[phase_y], in_y[1, :total])
+            _stencil(value_x, side, values[phase_y], in_y[2, :total])
+            for phase_z in range(2):
+                for axis in range(3):
+                    weights = slopes[phase_z] if axis == 2 else values[phase_z]
+                    _stencil(in_y[axis], side * side, weights, jacobian[axis, :total])
+                for z in range(side - 2 - phase_z):
+                    least = _smallest_3d(jacobian, n, z * side * side, mask, least)
+                if not least > bound:
+                    return least
     return least
 
 
@@ -195,7 +186,7 @@ def _largest_difference(part, stride, side):  # type: ignore[no-untyped-def]
     return largest
 
 
-_CHECKS = (given(types.int64, 1), given(types.float32, 2), given(types.float32, 2))
+_CHECKS = (given(types.float32, 2), given(types.float32, 2), given(types.float32, 2))
 
 
 @numba.njit(
@@ -217,7 +208,7 @@ _CHECKS = (given(types.int64, 1), given(types.float32, 2), given(types.float32, 
     nogil=True,
 )
 def step_lanes(  # type: ignore[no-untyped-def]
-    start, stop, modes, ndim, per_mm, states, steps, limit, least_determinant, first, values, slopes, out
+    start, stop, modes, ndim, per_mm, states, steps, limit, least_determinant, values, slopes, beyond, out
 ):
     """Adds steps to states where the result stays within the limit and does not fold; else copies the state.
 
@@ -231,13 +222,16 @@ def step_lanes(  # type: ignore[no-untyped-def]
         steps: (B, K) what is added.
         limit: Largest absolute coefficient.
         least_determinant: The determinant has to lie above this at every check point.
-        first: (C,) first coefficient of each check point of an axis; all axes alike.
-        values: (C, 4) spline weights there.
-        slopes: (C, 4) their derivatives in 1/mm.
+        values: See :func:`_least_determinant`, as the next two.
+        slopes: See there.
+        beyond: See there.
         out: (B, K) new states.
     """
     side = int(round((modes.shape[1] / ndim) ** (1.0 / ndim)))
-    lattice = np.empty(modes.shape[1], np.float32)
+    size = modes.shape[1]
+    work = np.zeros((9, size + 3 * side ** (ndim - 1)), np.float32)
+    padded = work[8]
+    lattice = padded[:size]
     new = np.empty(modes.shape[0])
     # Eigenvalues of du/dx are no larger than its row sums g, so det(I + du/dx) >= (1 - g)^d: most steps need no more.
     gentle = 1.0 - least_determinant ** (1.0 / ndim) - 1e-3
@@ -250,14 +244,9 @@ def step_lanes(  # type: ignore[no-untyped-def]
         keep = moved and inside
         if keep:
             _combine(modes, new, lattice)
-            if _steepest(lattice, ndim, side) * per_mm < gentle:
-                pass
-            elif ndim == 3:
-                cube = lattice.reshape(3, side, side, side)
-                keep = _least_determinant_3d(cube, first, values, slopes, least_determinant) > least_determinant
-            else:
-                square = lattice.reshape(2, side, side)
-                keep = _least_determinant_2d(square, first, values, slopes, least_determinant) > least_determinant
+            if _steepest(lattice, ndim, side) * per_mm >= gentle:
+                least = _least_determinant(padded, ndim, side, values, slopes, beyond, least_determinant, work)
+                keep = least > least_determinant
         for k in range(new.shape[0]):
             out[b, k] = new[k] if keep else states[b, k]
 
@@ -267,16 +256,14 @@ def step_lanes(  # type: ignore[no-untyped-def]
     cache=True,
     nogil=True,
 )
-def least_determinants(start, stop, lattices, ndim, first, values, slopes, out):  # type: ignore[no-untyped-def]
+def least_determinants(start, stop, lattices, ndim, values, slopes, beyond, out):  # type: ignore[no-untyped-def]
     """The smallest determinant of I + du/dx over the check points, for flattened lattices (B, P)."""
-    side = int(round((lattices.shape[1] / ndim) ** (1.0 / ndim)))
+    size = lattices.shape[1]
+    side = int(round((size / ndim) ** (1.0 / ndim)))
+    work = np.zeros((9, size + 3 * side ** (ndim - 1)), np.float32)
     for b in range(start, stop):
-        if ndim == 3:
-            cube = lattices[b].copy().reshape(3, side, side, side)
-            out[b] = _least_determinant_3d(cube, first, values, slopes, -np.inf)
-        else:
-            square = lattices[b].copy().reshape(2, side, side)
-            out[b] = _least_determinant_2d(square, first, values, slopes, -np.inf)
+        work[8, :size] = lattices[b]
+        out[b] = _least_determinant(work[8], ndim, side, values, slopes, beyond, -np.inf, work)
 
 
 @numba.njit(

@@ -30,11 +30,12 @@ BOUND = 3.0
 LEAST_DETERMINANT = 0.05
 """A step is refused where det(I + du/dx) would not lie above this at a check point: local volume to a twentieth.
 
-Above 0, because the check points (knots and cell centres, :attr:`StatisticalDeformation.checks`) are not all points.
+Above 0, because the check points (along each axis the knots and halfway between them) are not all points.
 """
 
 _TOLERANCE = 1e-9  # of the bound: three steps of 1 SD, or thirty of 0.1, reach it
 _TRIES = 32
+_NO_CHECK = 1e30
 _LANES_OF_THREADS = 8  # fewer are not worth handing to other threads
 
 
@@ -192,20 +193,24 @@ class StatisticalDeformation:
         return BOUND
 
     @cached_property
-    def checks(self) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Points of one axis at which folding is looked for, as spline weights: all knots and cell centres.
+    def _checks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """How folding is looked for, for the kernels: at all knots and halfway between them along each axis.
 
-        First coefficient ``(C,)``, weights ``(C, 4)`` and derivatives ``(C, 4)`` in 1/mm.
+        Spline weights ``(2, 4)`` of the two phases, their derivatives ``(2, 4)`` in 1/mm, and for each phase in (y, x)
+        a large number ``(4, L * L)`` where a coefficient begins no check point.
         """
         from regenv.core._deformation_kernels import spline_slopes, spline_weights
 
-        t = np.arange(2 * self.cells + 1) / 2
-        first = np.zeros(len(t), np.int64)
-        values, slopes = np.zeros((2, len(t), 4))
-        for p, at in enumerate(t):
-            first[p] = spline_weights(at, self.cells, values[p])
-            spline_slopes(at, self.cells, slopes[p])
-        return first, values.astype(np.float32), (slopes * self.cells / self.extent_mm).astype(np.float32)
+        values, slopes = np.zeros((2, 2, 4))
+        for phase in range(2):
+            spline_weights(phase / 2, self.cells, values[phase])
+            spline_slopes(phase / 2, self.cells, slopes[phase])
+        beyond = np.full((2, 2, self.cells + 3, self.cells + 3), _NO_CHECK, np.float32)
+        for y in range(2):
+            for x in range(2):
+                beyond[y, x, : self.cells + 1 - y, : self.cells + 1 - x] = 0
+        slopes *= self.cells / self.extent_mm
+        return values.astype(np.float32), slopes.astype(np.float32), beyond.reshape(4, -1)
 
     def check(self, ndim: int, extent_mm: ArrayLike) -> None:
         """Whether the model fits a view.
@@ -254,7 +259,7 @@ class StatisticalDeformation:
         model = (self._flat, self.ndim, self.cells / self.extent_mm)
         limits = (BOUND + _TOLERANCE, LEAST_DETERMINANT)
         threads = None if len(state) >= _LANES_OF_THREADS else 1
-        run_lanes(step_lanes, len(state), *model, state, steps, *limits, *self.checks, out, threads=threads)
+        run_lanes(step_lanes, len(state), *model, state, steps, *limits, *self._checks, out, threads=threads)
         return out
 
     def difference(self, start: ArrayLike, end: ArrayLike) -> FloatArray:
@@ -318,7 +323,7 @@ class StatisticalDeformation:
         lattices = self.lattices(coefficients)
         out = np.empty(len(lattices))
         run_lanes(
-            least_determinants, len(out), lattices.reshape(len(out), -1), self.ndim, *self.checks, out, threads=1
+            least_determinants, len(out), lattices.reshape(len(out), -1), self.ndim, *self._checks, out, threads=1
         )  # fmt: skip
         return out
 
