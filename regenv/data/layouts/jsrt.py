@@ -31,6 +31,9 @@ from regenv.errors import DataError, require
 
 SIZE = (2048, 2048)
 SPACING_MM = 0.175
+N_NODULES = 154
+"""Images with a nodule, which come first in the list."""
+
 WHITE = 4095.0
 LABELS = {1: "right lung", 2: "left lung", 3: "heart", 4: "right clavicle", 5: "left clavicle"}
 """Where masks overlap the later one counts: heart over lung, clavicles over both."""
@@ -48,7 +51,7 @@ def find(request: Request) -> list[Case]:
     if not images:
         raise NotThisLayoutError("has no file JPCLN001.IMG")
     folds = sorted(p for p in request.root.rglob("fold?") if (p / "masks").is_dir())
-    splits = {name: _split(list(images).index(name) if len(images) == 247 else int(name[-3:]) - 1) for name in images}
+    splits = {name: _split(name) for name in images}
     cases = []
     for split in ("train", "validation", "test"):
         for one, other in ring([name for name in images if splits[name] == split]):
@@ -85,11 +88,12 @@ def read_masks(paths: tuple[Path, ...], shape: tuple[int, ...]) -> NDArray[np.in
     return labels
 
 
-def _split(index: int) -> str:
-    """By the place in the list of all images: even places (odd numbers) are fold 1."""
-    if index % 2:
+def _split(name: str) -> str:
+    """By the place in the list of all images, whatever of it is there: even places (odd images) are fold 1."""
+    place = int(name[-3:]) - 1 + (N_NODULES if name.startswith("JPCNN") else 0)
+    if place % 2:
         return "test"
-    return "validation" if (index // 2) % 5 == 4 else "train"
+    return "validation" if (place // 2) % 5 == 4 else "train"
 
 
 def _masks(folds: list[Path], name: str) -> tuple[Path, ...]:

@@ -34,3 +34,10 @@ def test_radiographs_without_masks(tmp_path: Path) -> None:
     dataset = pairs_of(f"jsrt:{tmp_path}?test=all", "xray", "xray", ndim=2)
     assert dataset.ids[0] == "JPCLN001-JPCLN003"  # the next of its fold
     assert dataset.load(0).truth is None
+
+
+def test_folds_are_the_odd_and_the_even_images_of_the_whole_list() -> None:
+    names = [f"JPCLN{i:03d}" for i in range(1, 155)] + [f"JPCNN{i:03d}" for i in range(1, 94)]
+    splits = [jsrt._split(name) for name in names]
+    assert set(splits[1::2]) == {"test"} and set(splits[::2]) == {"train", "validation"}
+    assert splits[8::10] == ["validation"] * len(splits[8::10]) and splits.count("validation") == 24
