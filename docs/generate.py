@@ -23,7 +23,7 @@ SPEED = ROOT / "benchmarks" / "speed" / "RESULTS.md"
 
 def write_pages() -> list[str]:
     """Writes all generated pages; returns those of the environments, relative to `docs/`."""
-    pages = {f"environments/{env_id}.md": environment_page(env_id) for env_id in TASKS}
+    pages = {f"environments/{env_id}.md": _page(env_id) for env_id in TASKS}
     generated = {"environments/index.md": _index(), "leaderboard.md": _leaderboard(), **pages}
     (DOCS / "environments").mkdir(exist_ok=True)
     for stale in set((DOCS / "environments").glob("*.md")) - {DOCS / name for name in generated}:
@@ -48,6 +48,18 @@ def on_config(config: Any) -> Any:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """MkDocs calls this for each page: tables take the place of their markers."""
     return markdown.replace("<!-- columns -->", _columns()).replace("<!-- agents -->", _agents())
+
+
+def _page(env_id: str) -> str:
+    """The page with its picture before the first section."""
+    page = environment_page(env_id)
+    if not (DOCS / "assets" / "episodes" / f"{env_id}.png").exists():
+        return page
+    caption = "An episode of the expert, who knows the truth: the start, a quarter of the way, and the end"
+    picture = (
+        f"![{caption}](../assets/episodes/{env_id}.png)\n\n{caption}; fixed in magenta, moved in green, together grey."
+    )
+    return page.replace("\n## Description", f"\n{picture}\n\n## Description", 1)
 
 
 def _leaderboard() -> str:

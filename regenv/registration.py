@@ -299,7 +299,7 @@ FAMILIES = (
         (fixed), bare, clothed or under a blanket, as in Ma et al., MICCAI 2017.""",
         ("depth", "ct"),
         {
-            "similarity": "ncc",
+            "similarity": "ssd",  # depth is the same quantity in both, and NCC does not see it along the camera's axis
             "recipe": "depth_surface",
             "field_of_view": "bare",
             "imaging": "depth",
