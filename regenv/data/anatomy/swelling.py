@@ -19,9 +19,10 @@ Three = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Bump:
-    """A displacement ``u(p) = (push + pull * q) exp(-|q / radii|^2 / 2)`` with ``q = p - centre``, in mm.
+    """A displacement ``u(p) = (push + pull * q) g(|q / radii|)`` with ``q = p - centre``, in mm.
 
-    Alone it is invertible where every ``pull`` lies between -1 and 2.2 and ``push`` is under 1.6 radii.
+    ``g(r)`` is ``exp(-r^2 / 2)``, or if ``compact`` ``(1 - r^2)^3`` up to r = 1 and 0 beyond. Alone it is invertible
+    where every ``pull`` lies between -1 and 1.5 and ``push`` is under half a radius.
 
     Attributes:
         centre: Where it is strongest.
@@ -29,17 +30,19 @@ class Bump:
         pull: Relative stretch of space at the centre along each axis: what a map *from* swollen anatomy to anatomy at
             rest needs is negative, as it reads nearer to the centre.
         push: Displacement at the centre.
+        compact: Whether it ends at ``radii``.
     """
 
     centre: Three
     radii: Three
     pull: Three = (0.0, 0.0, 0.0)
     push: Three = (0.0, 0.0, 0.0)
+    compact: bool = False
 
     @property
     def row(self) -> list[float]:
-        """For the kernels: centre, inverse radii, pull, push."""
-        return [*self.centre, *(1.0 / r for r in self.radii), *self.pull, *self.push]
+        """For the kernels: centre, inverse radii, pull, push, compact."""
+        return [*self.centre, *(1.0 / r for r in self.radii), *self.pull, *self.push, float(self.compact)]
 
 
 def displacement(bumps: Sequence[Bump], points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -48,6 +51,11 @@ def displacement(bumps: Sequence[Bump], points: NDArray[np.float64]) -> NDArray[
     if bumps:
         _at_points(np.ascontiguousarray(points, np.float64), np.array([b.row for b in bumps]), out)
     return out
+
+
+def displaced(bumps: Sequence[Bump], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points ``(N, 3)`` with their displacement added, mm."""
+    return points + displacement(bumps, points)
 
 
 class SwollenWarp(Warp):
@@ -67,7 +75,7 @@ class SwollenWarp(Warp):
     def template_coordinates(self, grid: Grid) -> tuple[NDArray[np.float32], ...]:
         """As :meth:`Warp.template_coordinates`."""
         fields = super().template_coordinates(grid)
-        rows = np.array([b.row for b in self.bumps]).reshape(-1, 12)
+        rows = np.array([b.row for b in self.bumps]).reshape(-1, 13)
         _on_grid(rows, np.asarray(grid.origin), np.asarray(grid.spacing), 1.0 / self.scale, *fields)
         return fields
 
@@ -114,12 +122,20 @@ class PlaneWarp(SwollenWarp):
         return out
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _reach(r2, compact):
+    """Strength of a bump at a squared distance in radii."""
+    if compact > 0.5:
+        return (1.0 - r2) ** 3 if r2 < 1.0 else 0.0
+    return np.exp(-0.5 * r2)
+
+
 @njit(cache=True, nogil=True)
 def _at_points(points, rows, out):
     for n in range(len(points)):
         for b in range(len(rows)):
             x, y, z = points[n, 0] - rows[b, 0], points[n, 1] - rows[b, 1], points[n, 2] - rows[b, 2]
-            g = np.exp(-0.5 * ((x * rows[b, 3]) ** 2 + (y * rows[b, 4]) ** 2 + (z * rows[b, 5]) ** 2))
+            g = _reach((x * rows[b, 3]) ** 2 + (y * rows[b, 4]) ** 2 + (z * rows[b, 5]) ** 2, rows[b, 12])
             out[n, 0] += g * (rows[b, 6] * x + rows[b, 9])
             out[n, 1] += g * (rows[b, 7] * y + rows[b, 10])
             out[n, 2] += g * (rows[b, 8] * z + rows[b, 11])
@@ -129,24 +145,20 @@ def _at_points(points, rows, out):
 def _on_grid(rows, origin, spacing, factor, fx, fy, fz):
     """Adds bumps, times ``factor`` per component, to fields on an axis-aligned grid."""
     nz, ny, nx = fx.shape
-    gx = np.empty(nx)
     for b in range(len(rows)):
-        for i in range(nx):
-            x = origin[0] + spacing[0] * i - rows[b, 0]
-            gx[i] = np.exp(-0.5 * (x * rows[b, 3]) ** 2)
         for k in range(nz):
             z = origin[2] + spacing[2] * k - rows[b, 2]
-            gz = np.exp(-0.5 * (z * rows[b, 5]) ** 2)
-            if gz < 1e-4:
+            z2 = (z * rows[b, 5]) ** 2
+            if z2 > 18.0:
                 continue
             for j in range(ny):
                 y = origin[1] + spacing[1] * j - rows[b, 1]
-                gy = gz * np.exp(-0.5 * (y * rows[b, 4]) ** 2)
-                if gy < 1e-4:
+                y2 = z2 + (y * rows[b, 4]) ** 2
+                if y2 > 18.0:
                     continue
                 for i in range(nx):
                     x = origin[0] + spacing[0] * i - rows[b, 0]
-                    g = gy * gx[i]
+                    g = _reach(y2 + (x * rows[b, 3]) ** 2, rows[b, 12])
                     fx[k, j, i] += g * (rows[b, 6] * x + rows[b, 9]) * factor[0]
                     fy[k, j, i] += g * (rows[b, 7] * y + rows[b, 10]) * factor[1]
                     fz[k, j, i] += g * (rows[b, 8] * z + rows[b, 11]) * factor[2]

@@ -27,7 +27,6 @@ RELAXATION = {Tissue.CANCELLOUS: Relaxation((380, 430), (115, 100), 0.62, fat=0.
 """The marrow of an adult's pelvis is mostly fat."""
 
 ORGANS = (Organ.PROSTATE, Organ.CENTRAL_GLAND, Organ.BLADDER, Organ.RECTUM)
-LABEL_NAMES = {int(organ): ORGAN_NAMES[int(organ)] for organ in ORGANS}
 
 
 def region(warp: SwollenWarp, points: Points, reach_mm: float = REGION_MM) -> NDArray[np.bool_]:
@@ -49,6 +48,12 @@ def region_mask(warp: SwollenWarp, grid: Grid, moved: Callable[[Points], Points]
     index = transform_points(coarse.physical_to_index, moved(grid.points().reshape(-1, 3)))
     values = map_coordinates(distance.array, index[:, ::-1].T, order=1, cval=99.0)
     return np.asarray(values < REGION_MM).reshape(grid.shape)
+
+
+def names_of(*labels: NDArray[np.uint8]) -> dict[int, str]:
+    """Names of the organs that every one of these label maps shows."""
+    common = set.intersection(*({int(v) for v in np.unique(array)} for array in labels)) - {0}
+    return {value: ORGAN_NAMES[value] for value in sorted(common)}
 
 
 def lattice(reach_mm: float, step_mm: float, ndim: int = 3) -> Points:

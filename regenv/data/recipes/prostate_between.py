@@ -15,7 +15,7 @@ from regenv.core.image import Image
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import LABEL_NAMES, RELAXATION, Men, lattice, organ_labels, region, region_mask
+from regenv.data.recipes._prostate import RELAXATION, Men, lattice, names_of, organ_labels, region, region_mask
 
 VERSION = 1
 HALF_VIEW_MM = 44.0
@@ -48,7 +48,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         landmark_names=names,
         labels_fixed=labels[0],
         labels_moving=labels[1],
-        label_names=LABEL_NAMES,
+        label_names=names_of(*labels),
         points_fixed=points,
         points_moving=men.transform(points),
     )

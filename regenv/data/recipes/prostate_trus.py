@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from regenv.core.image import Image
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import LABEL_NAMES, organ_labels, region_mask
+from regenv.data.recipes._prostate import names_of, organ_labels, region_mask
 from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
 
 VERSION = 1
@@ -48,7 +48,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         landmark_names=tuple(anatomy.landmarks),
         labels_fixed=labels[0],
         labels_moving=labels[1],
-        label_names=LABEL_NAMES,
+        label_names=names_of(*labels),
     )
     return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
 

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.prostate import RECTUM, ProstateSubject
-from regenv.data.anatomy.swelling import Bump, SwollenWarp
-from regenv.data.anatomy.swelling import displacement as bump_displacement
+from regenv.data.anatomy.swelling import Bump, SwollenWarp, displaced
 from regenv.data.frames import case_generator
 from regenv.data.modality.us import Probe
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import LABEL_NAMES, lattice, organ_labels, region_mask
+from regenv.data.recipes._prostate import lattice, names_of, organ_labels, region_mask
 from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
 
 VERSION = 1
@@ -51,7 +50,7 @@ class Examination:
 
     def at_rest(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where the tissue at points ``(N, 3)`` of the ultrasound lies at rest."""
-        return points + bump_displacement(self.bumps, points) + self.drift.displacement(points)
+        return displaced(self.bumps, points) + self.drift.displacement(points)
 
 
 def examination(seed: int) -> Examination:
@@ -108,7 +107,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         landmark_names=names,
         labels_fixed=labels[0],
         labels_moving=labels[1],
-        label_names=LABEL_NAMES,
+        label_names=names_of(*labels),
         points_fixed=points,
         points_moving=exam.at_rest(points),
     )

@@ -1,0 +1,161 @@
+"""MR and CT of one patient's pelvis between which bladder and rectum have filled or emptied.
+
+The CT shows the patient as painted; the MR another day: the bladder's dome is up to about 15 mm higher or lower, the
+rectum wider or narrower, the belly and the buttocks pressed differently, as between days of radiotherapy (Muren,
+Smaaland and Dahl, Radiother. Oncol. 69 (2003) 291-304; Thor et al., Acta Oncol. 52 (2013) 1345-1352). Bones stay. At
+a point x of the MR lies the tissue that is at ``x + u(x)`` in the CT, so that the truth is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.image import Image
+from regenv.data.anatomy.pelvic_organs import BLADDER_MM, RECTUM_MM
+from regenv.data.anatomy.pelvis import PelvisSubject
+from regenv.data.anatomy.swelling import Bump, displaced
+from regenv.data.frames import case_generator
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.recipe import Recipe
+from regenv.data.recipes._pelvis import axial_grid, trunk_scan
+from regenv.data.recipes._prostate import names_of
+from regenv.data.recipes._trunk_scans import in_mask, labels_and_body
+
+VERSION = 1
+_NAME = "pelvis_deformed"
+_ANATOMY_MM = 3.5
+_POINTS_MM = 12.0
+_REGION_MM = (46.0, 48.0, 68.0)
+"""Half-axes of the region about the organs in which similarity and TRE count."""
+
+
+@dataclass(frozen=True, eq=False)
+class Day:
+    """One patient on the day of the MR.
+
+    Attributes:
+        bumps: What moved, as displacements from that day to the day of the CT.
+        grid: Voxels of the fixed image.
+        centre: Of the organs.
+    """
+
+    bumps: tuple[Bump, ...]
+    grid: Grid
+    centre: NDArray[np.float64]
+
+    def at_rest(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where the tissue at points ``(N, 3)`` of the fixed image lies in the moving one."""
+        return displaced(self.bumps, points)
+
+    def region(self, grid: Grid) -> NDArray[np.bool_]:
+        """The voxels near the organs."""
+        offset = (grid.points() - self.centre) / np.asarray(_REGION_MM)
+        return np.asarray((offset**2).sum(axis=-1) < 1.0)
+
+
+def day(seed: int, modality: str = "t2") -> Day:
+    """Draws how one patient is on the day of the MR."""
+    warp = PelvisSubject.of(seed).warp
+    rng = case_generator(_NAME, seed, "motion")
+    places = np.array([BLADDER_MM, RECTUM_MM, (0.0, -92.0, 86.0), (0.0, 108.0, 0.0), (0.0, 0.0, 12.0)])
+    bladder, rectum, belly, seat, middle = warp.to_subject(places)
+    fill, gas = (float(rng.choice([-1.0, 1.0]) * rng.uniform(*span)) for span in ((0.3, 0.68), (0.25, 0.5)))
+    bumps = (
+        # the bladder grows upward: its neck is held
+        Bump(
+            (bladder[0], bladder[1], bladder[2] + 18.0),
+            (55.0, 46.0, 80.0),
+            (-0.6 * fill, -0.55 * fill, -0.5 * fill),
+            (0.0, 0.0, -20.0 * fill),
+            True,
+        ),
+        Bump(tuple(rectum), (36.0, 32.0, 64.0), (-gas, -gas, 0.0), (0.0, 5.0 * gas, 0.0), True),
+        Bump(tuple(belly), (80.0, 34.0, 60.0), push=(0.0, float(rng.uniform(-7, 7)), 0.0), compact=True),
+        Bump(tuple(seat), (120.0, 34.0, 90.0), push=(0.0, float(rng.uniform(-5, 5)), 0.0), compact=True),
+    )
+    grid_rng = case_generator(_NAME, seed, "fixed", "grid")
+    grid = axial_grid(modality, grid_rng, middle, np.eye(3), 250.0)
+    return Day(bumps, grid, middle)
+
+
+def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
+    """The patient of another day and the one at rest, each by ``"t2"``, ``"t1"`` or ``"ct"``."""
+    from regenv.data.anatomy.pelvis import pelvis
+
+    anatomy, today = pelvis(seed, _ANATOMY_MM), day(seed)
+    rng = case_generator(_NAME, seed, "moving", "grid")
+    grids = (today.grid, axial_grid(modalities[1], rng, today.centre, np.eye(3), 250.0))
+    images: list[Image] = []
+    for role, (modality, grid) in enumerate(zip(modalities, grids, strict=True)):
+        scan_rng = case_generator(_NAME, seed, ("fixed", "moving")[role], modality)
+        images.append(trunk_scan(anatomy, modality, scan_rng, grid, today.at_rest if role == 0 else None))
+    # what is where at rest, read at the tissue's place of the day
+    resting = labels_and_body(anatomy, grids[1])
+    labels, body = _displaced_labels(anatomy.organ, anatomy.body, anatomy.grid, today)
+    masks = (body & today.region(grids[0]), resting[1] & today.region(grids[1]))
+    points = _points(today, masks[0])
+    marks = np.array(list(anatomy.landmarks.values()))
+    found = _back(today, marks)
+    seen = in_mask(body, grids[0], found) & in_mask(resting[1], grids[1], marks)
+    truth = Truth(
+        landmarks_fixed=found[seen],
+        landmarks_moving=marks[seen],
+        landmark_names=tuple(name for name, kept in zip(anatomy.landmarks, seen, strict=True) if kept),
+        labels_fixed=labels,
+        labels_moving=resting[0],
+        label_names=names_of(labels, resting[0]),
+        points_fixed=points,
+        points_moving=today.at_rest(points),
+    )
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, np.eye(4))
+
+
+def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the tissue at local points is away in the CT, see :class:`regenv.data.recipe.Recipe`."""
+    today = day(seed)
+    points = transform_points(today.grid.frame, local)
+    return (today.at_rest(points) - points) @ today.grid.direction
+
+
+def _displaced_labels(
+    organ: NDArray[np.uint8], body: NDArray[np.bool_], source: Grid, today: Day
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Organ labels and body on the fixed grid."""
+    points = today.at_rest(today.grid.points().reshape(-1, 3))
+    index = np.rint(transform_points(source.physical_to_index, points)).astype(int)
+    inside = np.all((index >= 0) & (index < np.asarray(source.size)), axis=1)
+    index = np.where(inside[:, None], index, 0)
+    at = tuple(index.T[::-1])
+    shape = today.grid.shape
+    return np.where(inside, organ[at], 0).astype(np.uint8).reshape(shape), (inside & body[at]).reshape(shape)
+
+
+def _back(today: Day, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points of the patient at rest lie on the day of the MR, by fixed-point iteration with half steps."""
+    found = points.copy()
+    for _ in range(80):
+        found = 0.5 * (found + points - (today.at_rest(found) - found))
+    return found
+
+
+def _points(today: Day, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A lattice about the organs within the mask."""
+    axes = [_POINTS_MM * np.arange(-7.0, 8.0)] * 3
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) + today.centre
+    return points[in_mask(mask, today.grid, points)]
+
+
+RECIPE = Recipe(
+    name=_NAME,
+    version=VERSION,
+    modalities=("t2", "t1", "ct"),
+    fields_of_view=("pelvis",),
+    make=make,
+    displacement=displacement,
+    crop_fixed=0.0,
+    crop_moving=0.0,
+)
