@@ -6,7 +6,7 @@
    the angle (Nguyen, Izadi and Lovell, 3DIMPVT 2012, 524-530). Time of flight: shot noise of light that falls as
    ``cos(angle) / z^2``, so that the deviation grows as ``z / sqrt(cos(angle))`` (Lange and Seitz, IEEE J. Quantum
    Electron. 37 (2001) 390-397), with the periodic distortion that the survey above describes.
-3. Quantisation: a millimetre with time of flight; ``2.85e-6 z^2`` mm at z mm with structured light (Khoshelham and
+3. Quantisation: whole millimetres, and with structured light steps of ``2.85e-6 z^2`` mm at z mm (Khoshelham and
    Elberink, Sensors 12 (2012) 1437-1454).
 4. Missing pixels: surfaces seen at a grazing angle, which send too little back, a few at random, and all beyond range.
 """
@@ -80,8 +80,8 @@ def depth_camera(
         sensor: The settings; default :func:`draw_sensor`.
 
     Returns:
-        Image ``(1, H, W)`` of modality ``"depth"`` on the camera's grid, mm along the ray; 0, its background, where
-        nothing was measured.
+        Image ``(1, H, W)`` of modality ``"depth"`` on the camera's grid, whole mm along the ray; 0, its background,
+        where nothing was measured.
 
     Raises:
         ValueError: If the arrays do not fit the camera, or the kind of sensor is unknown.
@@ -95,10 +95,9 @@ def depth_camera(
     angle = slant(exact, camera)
     value, lost = _flying_pixels(exact, seen, s, rng)
     value = value + _noise(value, angle, s, rng) + s.bias_mm
-    if s.kind == "time_of_flight":
-        value = np.rint(value)
-    else:  # whole steps of disparity, which is 1 / z
+    if s.kind == "structured_light":  # whole steps of disparity, which is 1 / z
         value = 1 / (_DISPARITY_STEP * np.maximum(np.rint(1 / (_DISPARITY_STEP * np.maximum(value, 100.0))), 1))
+    value = np.rint(value)
     grazing = 1 / (1 + np.exp(-(np.rad2deg(angle) - s.grazing_deg) / 2.0))
     lost = lost | (rng.random(exact.shape) < grazing) | (rng.random(exact.shape) < s.dropout) | ~seen
     lost |= (value < s.range_mm[0]) | (value > s.range_mm[1])

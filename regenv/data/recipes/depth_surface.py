@@ -32,7 +32,7 @@ from regenv.data.modality.depth import depth_camera, draw_sensor
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
 
-VERSION = 1
+VERSION = 2
 SKIN_HU = -400.0
 PIXELS, PITCH_MM = 128, 5.0
 _ANATOMY_MM = 4.0
