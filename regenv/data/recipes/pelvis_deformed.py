@@ -29,8 +29,8 @@ VERSION = 1
 _NAME = "pelvis_deformed"
 _ANATOMY_MM = 3.5
 _POINTS_MM = 12.0
-_REGION_MM = (46.0, 48.0, 68.0)
-"""Half-axes of the region about the organs in which similarity and TRE count."""
+_REGIONS_MM = ((46.0, 40.0, 50.0), (28.0, 26.0, 52.0))
+"""Half-axes of the regions about bladder and rectum in which similarity and TRE count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,14 @@ class Day:
     Attributes:
         bumps: What moved, as displacements from that day to the day of the CT.
         grid: Voxels of the fixed image.
-        centre: Of the organs.
+        centre: Of the pelvis.
+        organs: Middles of bladder and rectum at rest.
     """
 
     bumps: tuple[Bump, ...]
     grid: Grid
     centre: NDArray[np.float64]
+    organs: tuple[NDArray[np.float64], NDArray[np.float64]]
 
     def at_rest(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where the tissue at points ``(N, 3)`` of the fixed image lies in the moving one."""
@@ -53,8 +55,11 @@ class Day:
 
     def region(self, grid: Grid) -> NDArray[np.bool_]:
         """The voxels near the organs."""
-        offset = (grid.points() - self.centre) / np.asarray(_REGION_MM)
-        return np.asarray((offset**2).sum(axis=-1) < 1.0)
+        points = grid.points()
+        near = np.zeros(grid.shape, bool)
+        for middle, radii in zip(self.organs, _REGIONS_MM, strict=True):
+            near |= (((points - middle) / np.asarray(radii)) ** 2).sum(axis=-1) < 1.0
+        return near
 
 
 def day(seed: int, modality: str = "t2") -> Day:
@@ -70,7 +75,7 @@ def day(seed: int, modality: str = "t2") -> Day:
             (bladder[0], bladder[1], bladder[2] + 18.0),
             (55.0, 46.0, 80.0),
             (-0.6 * fill, -0.55 * fill, -0.5 * fill),
-            (0.0, 0.0, -20.0 * fill),
+            (0.0, 0.0, -17.0 * fill),
             True,
         ),
         Bump(tuple(rectum), (36.0, 32.0, 64.0), (-gas, -gas, 0.0), (0.0, 5.0 * gas, 0.0), True),
@@ -79,7 +84,7 @@ def day(seed: int, modality: str = "t2") -> Day:
     )
     grid_rng = case_generator(_NAME, seed, "fixed", "grid")
     grid = axial_grid(modality, grid_rng, middle, np.eye(3), 250.0)
-    return Day(bumps, grid, middle)
+    return Day(bumps, grid, middle, (bladder + np.array([0.0, 0.0, 8.0]), rectum))
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:

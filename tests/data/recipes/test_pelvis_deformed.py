@@ -32,7 +32,7 @@ def test_the_truth_is_exact(pairs, seed):
         np.testing.assert_allclose(nonlinear.true_points(RECIPE, seed, pair, fixed), moving, atol=1e-3)
     assert 150 <= len(pair.truth.points_fixed) <= 500
     moved = np.linalg.norm(pair.truth.points_fixed - pair.truth.points_moving, axis=1)
-    assert 0.8 < moved.mean() < 6.0 and moved.max() < 17.0
+    assert 1.2 < moved.mean() < 6.0 and moved.max() < 16.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -43,7 +43,7 @@ def test_labels_meet_through_the_truth(pairs, seed):
         start, end = overlaps[label]
         assert end > 0.75 and end > start - 0.01
         gains.append(end - start)
-    assert max(gains) > 0.04
+    assert max(gains) > 0.02
 
 
 @pytest.mark.parametrize("seed", SEEDS)
