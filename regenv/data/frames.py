@@ -192,8 +192,9 @@ def crop_pair(pair: ImagePair, fixed_box: Sequence[slice], moving_box: Sequence[
     fixed, moving = crop_image(pair.fixed, fixed_box), crop_image(pair.moving, moving_box)
     truth = pair.truth
     if truth is not None:
+        # a radiograph is a crop of no volume: landmarks are in the patient, before its detector
         truth = replace(
-            _landmarks_inside(truth, fixed.grid),
+            truth if pair.cameras else _landmarks_inside(truth, fixed.grid),
             labels_fixed=_crop_array(truth.labels_fixed, fixed_box),
             labels_moving=_crop_array(truth.labels_moving, moving_box),
         )
