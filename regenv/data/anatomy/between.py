@@ -1,6 +1,12 @@
-"""Two patients of one shape: warps between them that are large and still invertible."""
+"""Two patients of one shape: warps between them that are large and still invertible.
+
+People differ from each other in few ways by much and in many by little, which is why statistical shape models work: a
+warp is a mixture of :data:`SHAPES` fields that all patients share, and a small field of the patient's own.
+"""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +16,12 @@ from regenv.data.anatomy.warp import Warp
 
 LEAST_DETERMINANT = 0.35
 """No warp compresses or stretches a volume by more than this factor over the region it is checked on."""
+
+SHAPES = 9
+"""Number of displacement fields by which all patients differ."""
+
+OWN_MM = 0.5
+"""Standard deviation of the displacement that is a patient's own."""
 
 
 class Build(Subject):
@@ -43,7 +55,7 @@ def between_warp(rng: np.random.Generator, amplitude_mm: float, knot_mm: float, 
 
     Args:
         rng: Source of size and displacement.
-        amplitude_mm: Standard deviation of the displacement.
+        amplitude_mm: Standard deviation of the shared displacement.
         knot_mm: Distance of its knots.
         lo: Lower corner of the box in which it has to be invertible, mm.
         hi: Upper corner.
@@ -52,12 +64,31 @@ def between_warp(rng: np.random.Generator, amplitude_mm: float, knot_mm: float, 
         A warp whose Jacobian determinant (before scaling) lies above :data:`LEAST_DETERMINANT` in the box.
     """
     x, y, z = draw_scale(rng)
-    warp = Warp(rng, (x, y, z), amplitude_mm, knot_mm)
+    warp = Warp(rng, (x, y, z), OWN_MM, knot_mm)
+    warp.lattices = warp.lattices + shared_lattices(rng, warp.lattices.shape, amplitude_mm / 0.325)
     axes = [np.arange(a, b + 1, knot_mm / 4) for a, b in zip(np.asarray(lo), np.asarray(hi), strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    # no shift of the whole: it would only carry the shapes away from where all patients share them
+    warp.lattices -= warp.displacement(points).mean(axis=0).astype(np.float32)[:, None, None, None]
     while least_determinant(warp, points) < LEAST_DETERMINANT:
         warp.lattices = warp.lattices * np.float32(0.9)
     return warp
+
+
+def shared_lattices(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> NDArray[np.float32]:
+    """A random mixture of the shared shapes, coefficients of a standard deviation; the first shapes matter most."""
+    shares = 0.86 ** np.arange(SHAPES)
+    shares *= deviation / np.sqrt((shares**2).sum())
+    weights = shares * np.clip(rng.standard_normal(SHAPES), -2.0, 2.0)
+    mixed: NDArray[np.float32] = np.tensordot(weights.astype(np.float32), _shapes(shape), axes=1)
+    return mixed
+
+
+@cache
+def _shapes(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Lattices ``(SHAPES, *shape)`` of unit standard deviation."""
+    drawn = np.random.default_rng(97).standard_normal((SHAPES, *shape), dtype=np.float32)
+    return np.clip(drawn, -2.0, 2.0)
 
 
 def least_determinant(warp: Warp, points: NDArray[np.float64]) -> float:

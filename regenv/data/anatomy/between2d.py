@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.anatomy import kernels
-from regenv.data.anatomy.between import LEAST_DETERMINANT
+from regenv.data.anatomy.between import LEAST_DETERMINANT, OWN_MM, shared_lattices
 
 FloatArray = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ class PlaneWarp:
     Args:
         rng: Source of the displacement.
         linear: ``(2, 2)``.
-        amplitude_mm: Standard deviation of the displacement; less, if it were not invertible.
+        amplitude_mm: Standard deviation of the displacement that patients share; less, if it were not invertible.
         knot_mm: Distance of its knots.
         half_mm: Half the side of the square about the origin on which it is defined (and held beyond).
     """
@@ -31,13 +31,15 @@ class PlaneWarp:
         self.origin = np.array([-half_mm, -half_mm, 0.0])
         knots = int(np.ceil(2 * half_mm / knot_mm)) + 5
         # a cubic B-spline of normal knots has 0.47 of their deviation in a plane
-        drawn = rng.standard_normal((2, knots, knots)) * amplitude_mm / 0.47
-        drawn = np.clip(drawn, -5 * amplitude_mm, 5 * amplitude_mm)
+        drawn = np.clip(rng.standard_normal((2, knots, knots)), -2.5, 2.5) * OWN_MM / 0.47
+        drawn += shared_lattices(rng, drawn.shape, amplitude_mm / 0.47)
         # constant along the third axis: the compiled spline is one of three
         lattices = np.concatenate([drawn, np.zeros((1, knots, knots))])
         self.lattices = np.ascontiguousarray(np.repeat(lattices[:, None], 6, axis=1), dtype=np.float32)
         axis = np.arange(-0.7 * half_mm, 0.7 * half_mm + 1, knot_mm / 5)
         points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+        # no shift of the whole: it would only carry the shapes away from where all patients share them
+        self.lattices[:2] -= self.displacement(points).mean(axis=0).astype(np.float32)[:, None, None, None]
         while self.least_determinant(points) < LEAST_DETERMINANT:
             self.lattices *= np.float32(0.9)
 

@@ -160,13 +160,18 @@ def _smooth(values: FloatArray) -> FloatArray:
 
 
 def _draw_waves(change: Change) -> FloatArray:
-    """Plane waves of 130 to 260 mm: four for the excursion, three each for the displacement in plane."""
-    rng = np.random.default_rng([change.seed, 83])
-    direction = rng.standard_normal((10, 3))
+    """Plane waves of 130 to 260 mm: four for the excursion, three each for the displacement in plane.
+
+    Patients share the waves and differ in their amplitudes: breathing varies in few ways by much.
+    """
+    shared = np.random.default_rng(83)
+    direction = shared.standard_normal((10, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    wave = 2 * np.pi / rng.uniform(130, 260, (10, 1))
-    amplitude = np.where(np.arange(10) < 4, change.uneven / 2, change.inner / np.sqrt(3)) * rng.uniform(0.6, 1.2, 10)
-    return np.column_stack([direction * wave, rng.uniform(0, 2 * np.pi, 10), amplitude])
+    wave = 2 * np.pi / shared.uniform(130, 260, (10, 1))
+    phase = shared.uniform(0, 2 * np.pi, 10)
+    drawn = np.clip(np.random.default_rng([change.seed, 83]).standard_normal(10), -1.8, 1.8)
+    amplitude = np.where(np.arange(10) < 4, change.uneven / 2, change.inner / np.sqrt(3)) * drawn
+    return np.column_stack([direction * wave, phase, amplitude])
 
 
 class MovedWarp(Warp):

@@ -32,7 +32,7 @@ from regenv.data.recipes._trunk import fit_affine, lattice_in, nearest
 FloatArray = NDArray[np.float64]
 _PIXEL_MM = 2.4
 _PIXELS = 150
-_WARP_MM, _KNOT_MM = 8.0, 75.0
+_WARP_MM, _KNOT_MM = 8.0, 80.0
 _TILT_DEG = 10.0
 _LABELS = (Organ.LUNG_LEFT, Organ.LUNG_RIGHT, Organ.HEART, Organ.CLAVICLES)
 
@@ -174,7 +174,7 @@ def _landmarks(
 
 RECIPE = Recipe(
     name="chest_xray",
-    version=1,
+    version=2,
     modalities=("xray",),
     fields_of_view=("chest",),
     make=make,

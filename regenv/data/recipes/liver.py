@@ -40,7 +40,7 @@ _ORGANS = (Organ.LIVER, Organ.SPLEEN, Organ.KIDNEY_LEFT, Organ.KIDNEY_RIGHT, Org
 _CENTRE = (-6.0, -45.0, -100.0)
 """Template position of the middle of the fixed scan."""
 
-_WARP_MM, _KNOT_MM = 9.0, 80.0
+_WARP_MM, _KNOT_MM = 8.5, 90.0
 _REGION = ((-165.0, -160.0, -270.0), (165.0, 130.0, 70.0))
 _PAINT_MM = 4.0
 _SPACING = (3.5, 3.5, 3.5)
@@ -182,7 +182,7 @@ def _landmarks(anatomies: list[Anatomy], grids: tuple[Grid, Grid]) -> tuple[tupl
 
 RECIPE = Recipe(
     name="liver",
-    version=1,
+    version=2,
     modalities=("ct",),
     fields_of_view=("liver",),
     make=make,

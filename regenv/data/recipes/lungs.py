@@ -76,7 +76,7 @@ def _breath(seed: int) -> _Breath:
     rest = Warp(np.random.default_rng([seed, 13]), subject.scale)
     # the patient does not lie quite still: under a millimetre
     stirred = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    stirred.lattices += np.float32(1.5) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
+    stirred.lattices += np.float32(1.2) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
     moving = MovedWarp(rest, None)
     centre = moving.to_subject(np.array([_CENTRE]))[0]
     return _Breath(subject, MovedWarp(stirred, Motion(subject, change)), moving, centre)
@@ -193,7 +193,7 @@ def _spread(points: FloatArray, count: int) -> list[int]:
 
 RECIPE = Recipe(
     name="lungs",
-    version=1,
+    version=2,
     modalities=("ct",),
     fields_of_view=("lungs",),
     make=make,

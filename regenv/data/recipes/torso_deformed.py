@@ -79,7 +79,7 @@ def _patient(seed: int, field_of_view: str) -> _Patient:
     )
     rest = Warp(np.random.default_rng([seed, 13]), subject.scale)
     stirred = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    stirred.lattices += np.float32(3.0) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
+    stirred.lattices += np.float32(1.5) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
     day = MovedWarp(stirred, Motion(subject, change))
     middle = np.array(_CONE[field_of_view][0])
     spine = subject.spine_at(middle[2])
@@ -197,7 +197,7 @@ def _landmarks(
 
 RECIPE = Recipe(
     name="torso_deformed",
-    version=1,
+    version=2,
     modalities=("ct", "cbct"),
     fields_of_view=("torso", "spine"),
     make=make,
