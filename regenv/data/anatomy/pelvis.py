@@ -27,9 +27,8 @@ from regenv.data.anatomy.warp import smooth_noise
 FloatField = NDArray[np.float32]
 Landmarks = dict[str, NDArray[np.float64]]
 
-LO_MM = (-186.0, -132.0, -142.0)
-HI_MM = (186.0, 134.0, 150.0)
-"""The painted region, template mm."""
+LEVELS_MM = (-142.0, 150.0)
+"""Lowest and highest level that is painted, subject mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,7 @@ def pelvis(seed: int, spacing_mm: float = 3.5) -> Anatomy:
     if not spacing_mm > 0:
         raise ValueError(f"spacing_mm must be positive, got {spacing_mm}")
     subject = PelvisSubject.of(seed)
-    canvas = Canvas(LO_MM, HI_MM, spacing_mm, subject.warp)
+    canvas = Canvas(*_extent(subject), spacing_mm, subject.warp)
     landmarks: Landmarks = {}
     noise = Noise.of(seed, canvas)
     layers = paint_layers(canvas, subject, noise)
@@ -97,6 +96,17 @@ def pelvis(seed: int, spacing_mm: float = 3.5) -> Anatomy:
     paint_spine(canvas, subject.trunk, landmarks)
     paint_bones(canvas, subject.trunk.bone, landmarks)
     return finish(canvas, seed, layers.skin < 0, landmarks)
+
+
+def _extent(subject: PelvisSubject) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Corners of the painted region in subject mm: all of the patient, or what a scanner's field of view takes in."""
+    trunk = subject.trunk
+    x, y, _ = subject.warp.scale
+    grow = 6.0 * (trunk.muscle - 1.0)
+    half = min((166.0 + grow + 1.5 * trunk.fat) * x + 10.0, 205.0)
+    front = (96.0 + grow + 1.6 * trunk.fat) * y + 8.0
+    back = (101.0 + grow + 1.1 * trunk.fat) * y + 10.0
+    return (-half, -front, LEVELS_MM[0]), (half, back, LEVELS_MM[1])
 
 
 @dataclass(frozen=True, eq=False)
