@@ -15,6 +15,7 @@ Detectors are 192 x 192 pixels of 1.6 mm (307 mm): a view of 96 pixels of 3 mm o
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.subject import Subject
+from regenv.data.anatomy.warp import Warp
 from regenv.data.frames import case_generator
 from regenv.data.modality.common import hounsfield
 from regenv.data.modality.xray import Cylinder, draw_xray, xray
@@ -142,7 +145,7 @@ def _screw(
     seed: int, name: str, side: float, radius: float, rng: np.random.Generator, metal: list[Cylinder]
 ) -> FloatArray:
     """Adds one pedicle screw to ``metal``; where its head takes the rod."""
-    vertebra = _vertebra(seed, name)
+    vertebra = _shape(seed)[0].vertebra(name)
     pedicle, back = 0.3 * vertebra.width, vertebra.depth / 2
     entry = np.array([side * (pedicle + 4.0), back + 21.0, 0.16 * vertebra.height])
     tip = np.array([side * 0.55 * pedicle, -0.2 * vertebra.depth, 0.14 * vertebra.height])
@@ -155,7 +158,7 @@ def _screw(
 
 def _wire(seed: int, name: str, rng: np.random.Generator) -> Cylinder:
     """A guide wire through a pedicle, or one that lies on the skin."""
-    vertebra = _vertebra(seed, name)
+    vertebra = _shape(seed)[0].vertebra(name)
     side = float(rng.choice([-1.0, 1.0]))
     tip = np.array([side * 0.2 * vertebra.width, rng.uniform(-0.3, 0.3) * vertebra.depth, 0.15 * vertebra.height])
     way = np.array([side * rng.uniform(0.1, 0.5), 1.0, rng.uniform(-0.25, 0.25)])
@@ -167,27 +170,23 @@ def _wire(seed: int, name: str, rng: np.random.Generator) -> Cylinder:
     return Cylinder(start, end, float(rng.uniform(0.6, 1.1)), "steel")
 
 
-def _vertebra(seed: int, name: str):  # type: ignore[no-untyped-def]
-    from regenv.data.anatomy.subject import Subject
-
-    return Subject(seed).vertebra(name)
+@lru_cache(maxsize=4)
+def _shape(seed: int) -> tuple[Subject, Warp]:
+    """The subject's shape, and the warp that regenv.data.anatomy.torso draws for it."""
+    subject = Subject(seed)
+    return subject, Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
 
 
 def _to_subject(seed: int, name: str, points: FloatArray) -> FloatArray:
     """Points ``(N, 3)`` in a vertebra's axes (left, back, up; template mm) in the subject's space."""
-    from regenv.data.anatomy.subject import Subject
-    from regenv.data.anatomy.warp import Warp
-
-    subject = Subject(seed)
+    subject, warp = _shape(seed)
     vertebra = subject.vertebra(name)
-    # as regenv.data.anatomy.torso draws it
-    warp = Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
     return warp.to_subject(vertebra.centre + points @ vertebra.axes.T)
 
 
 def target_corners(seed: int, target: str) -> FloatArray:
     """The eight corners of a vertebra's box, body and processes, in the subject's space."""
-    vertebra = _vertebra(seed, target)
+    vertebra = _shape(seed)[0].vertebra(target)
     x, y, z = vertebra.width * 0.75, (-vertebra.depth / 2, vertebra.depth / 2 + 38.0), vertebra.height * 0.62
     corners = [[a, b, c] for a in (-x, x) for b in y for c in (-z, z)]
     return _to_subject(seed, target, np.array(corners))

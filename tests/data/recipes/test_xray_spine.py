@@ -13,7 +13,7 @@ from regenv.core.projection import attenuation, project, sees, windowed_sums
 from regenv.core.resample import array_addresses
 from regenv.core.similarity import get_similarity
 from regenv.data.pair import ImagePair
-from regenv.data.recipes.xray_spine import PITCH_MM, PIXELS, RECIPE, TARGETS, draw_implants
+from regenv.data.recipes.xray_spine import PITCH_MM, PIXELS, RECIPE, TARGETS, _to_subject, draw_implants
 
 SIZE, SPACING = 64, 4.5
 FIELDS = RECIPE.fields_of_view
@@ -109,6 +109,14 @@ def test_the_truth_is_the_most_similar(seed: int, field: str) -> None:
     poses = np.concatenate([np.eye(4)[None], get_model("rigid", 3).exp(far)])
     got = similarities(pair(seed, field), poses)
     assert got[0] > got[1:].max()
+
+
+def test_vertebrae_lie_where_the_torso_has_them() -> None:
+    truth = pair(3, "ct").truth
+    assert truth is not None and truth.landmarks_moving is not None
+    for name, point in zip(truth.landmark_names, truth.landmarks_moving, strict=True):
+        if name.endswith("_body"):
+            np.testing.assert_allclose(_to_subject(3, name[:-5], np.zeros((1, 3)))[0], point, atol=1e-6)
 
 
 def test_implants_are_drawn_of_every_kind() -> None:
