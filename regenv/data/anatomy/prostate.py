@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.between import OWN_MM, shared_lattices
 from regenv.data.anatomy.canvas import Box, Canvas
 from regenv.data.anatomy.shapes import capsule, ellipsoid, local, path, rotation, rounded_box, smooth_max, smooth_min
 from regenv.data.anatomy.swelling import Bump, PlaneWarp, SwollenWarp
@@ -27,6 +28,9 @@ Landmarks = dict[str, NDArray[np.float64]]
 
 HALF_MM = (63.0, 62.0, 62.0)
 """Half of the region that is painted, about the gland."""
+
+_SHARED_MM = 2.0
+"""Standard deviation of the displacement by the shapes that all men share."""
 
 RECTUM = np.array(
     [
@@ -82,15 +86,13 @@ class ProstateSubject:
         )
         x, y, z = (float(s) for s in scale)
         make = SwollenWarp if level is None else partial(PlaneWarp, level=level)
-        self.warp = make(
-            np.random.default_rng([self.seed, 172]),
-            (x, y, z),
-            bumps,
-            amplitude_mm=2.0,
-            knot_mm=34.0,
-            lo=(-130.0, -130.0, -130.0),
-            hi=(130.0, 130.0, 130.0),
-        )
+        lattice_rng = np.random.default_rng([self.seed, 172])
+        reach = 130.0
+        lo, hi = (-reach, -reach, -reach), (reach, reach, reach)
+        self.warp = make(lattice_rng, (x, y, z), bumps, amplitude_mm=OWN_MM, knot_mm=34.0, lo=lo, hi=hi)
+        # men differ in a few ways by much and in many by little
+        shared = shared_lattices(lattice_rng, self.warp.lattices.shape, _SHARED_MM / 0.325)
+        self.warp.lattices = self.warp.lattices + shared
         kinds = (Tissue.GAS, Tissue.CONTENT, Tissue.CONTENT, Tissue.RECTUM_WALL)
         self.rectum = kinds[int(rng.integers(len(kinds)))]
 

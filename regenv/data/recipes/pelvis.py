@@ -18,7 +18,7 @@ from regenv.data.recipes._pelvis import axial_grid, trunk_scan
 from regenv.data.recipes._prostate import names_of
 from regenv.data.recipes._trunk_scans import in_mask, labels_and_body, tilt
 
-VERSION = 1
+VERSION = 2
 _MM = {"pelvis": 3.5, "spine": 3.0}
 _HEIGHT_MM = {"pelvis": 250.0, "spine": 215.0}
 

@@ -25,7 +25,7 @@ from regenv.data.recipes._pelvis import axial_grid, trunk_scan
 from regenv.data.recipes._prostate import names_of
 from regenv.data.recipes._trunk_scans import in_mask, labels_and_body
 
-VERSION = 1
+VERSION = 2
 _NAME = "pelvis_deformed"
 _ANATOMY_MM = 3.5
 _POINTS_MM = 12.0

@@ -17,7 +17,7 @@ from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._prostate import RELAXATION, Men, lattice, names_of, organ_labels, region, region_mask
 
-VERSION = 1
+VERSION = 2
 HALF_VIEW_MM = 44.0
 _SLICE_MM = 3.0
 _ANATOMY_MM = 1.0

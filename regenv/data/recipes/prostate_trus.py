@@ -16,7 +16,7 @@ from regenv.data.recipe import Recipe
 from regenv.data.recipes._prostate import names_of, organ_labels, region_mask
 from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
 
-VERSION = 1
+VERSION = 2
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:

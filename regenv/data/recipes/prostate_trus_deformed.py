@@ -24,7 +24,7 @@ from regenv.data.recipe import Recipe
 from regenv.data.recipes._prostate import lattice, names_of, organ_labels, region_mask
 from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
 
-VERSION = 1
+VERSION = 2
 _NAME = "prostate_trus_deformed"
 _POINTS_MM = 8.0
 _ROLES = ("fixed", "moving")
