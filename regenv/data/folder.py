@@ -36,6 +36,9 @@ class FolderDataset:
     its header alone, and crops both images), landmarks (TRE over them), labels (overlap). ``simulate=cbct`` makes the
     missing image from the given CT, so that CTs alone give pairs with an exact truth.
 
+    Environments of a deformable model are given ``alignment`` and find what is left; their pairs get a random frame
+    where asked for, but are neither turned nor cropped, since the model lies about the middle of the fixed image.
+
     All rows are checked when the data set is made: files, headers, geometry, landmarks, transforms. Voxels are read
     when a pair is loaded. Nothing is skipped: a row that cannot be used is an error.
 
@@ -110,8 +113,11 @@ class FolderDataset:
             rng = case_generator("folder", row.id, k)
             # Where landmarks are the only truth, a crop would cut some of it off.
             known = base.truth is not None and base.truth.transform is not None
-            base = tilt_moving(base, rng)
-            pair = with_random_frame(base, rng) if known else with_random_frame(base, rng, max_crop=0.0)
+            deformable = self.model == "sdm"
+            base = base if deformable else tilt_moving(base, rng)
+            pair = (
+                with_random_frame(base, rng) if known and not deformable else with_random_frame(base, rng, max_crop=0.0)
+            )
             return replace(pair, id=self.ids[index])
 
         return self._memory.get(("case", index), framed, _bytes)
@@ -150,13 +156,53 @@ def check_row(row: Row, ndim: int, model: str) -> None:
         _check_enough(landmarks[0], Path(row.fixed_landmarks or "").name)
     transform = np.eye(ndim + 1) if row.aligned else None
     if row.transform is not None:
-        transform = read_transform(Path(row.transform), ndim, model)
+        transform = read_transform(Path(row.transform), ndim, "affine" if model == "sdm" else model)
     if transform is not None and overlap(fixed, moving, transform) == 0:
         given = "the files' own frames" if row.aligned else f"transform {Path(row.transform or '').name}"
         raise DataError(
             f"{Path(row.fixed).name} and {Path(row.moving).name} do not overlap under {given}; the transform must map "
             "fixed points to moving points (what ITK resamples with), in LPS mm"
         )
+    _check_alignment(row, fixed, moving, model)
+
+
+def _check_alignment(row: Row, fixed: Grid, moving: Grid, model: str) -> None:
+    """Raises where the alignment cannot be read, or a deformable environment would begin beside the moving image."""
+    alignment = read_alignment(row, fixed, moving)
+    if (model != "sdm" and row.alignment is None) or overlap(
+        fixed, moving, np.eye(fixed.ndim + 1) if alignment is None else alignment
+    ) > 0:
+        return
+    file = row.alignment is not None and row.alignment not in manifest.ALIGNMENTS
+    given = f"alignment {Path(row.alignment or '').name}" if file else "the files' own frames"
+    raise DataError(
+        f"{Path(row.fixed).name} and {Path(row.moving).name} do not overlap under {given}; give a linear transform "
+        "from fixed to moving points, or 'centres', as alignment"
+    )
+
+
+def read_alignment(row: Row, fixed: Grid, moving: Grid) -> FloatArray | None:
+    """The linear transform that a deformable environment is given, fixed to moving; None where nothing is known.
+
+    Args:
+        row: The row.
+        fixed: Grid of the fixed image.
+        moving: Grid of the moving image.
+
+    Raises:
+        DataError: If its file cannot be used.
+    """
+    d = fixed.ndim
+    matrix = np.eye(d + 1)
+    if row.alignment == "centres":
+        matrix[:d, d] = moving.centre - fixed.centre
+        return matrix
+    if row.alignment is not None and row.alignment != "identity":
+        return read_transform(Path(row.alignment), d, "affine")
+    if row.alignment is None and row.transform is not None:
+        return read_transform(Path(row.transform), d, "affine")
+    known = row.aligned or row.fixed_landmarks is not None or row.fixed_labels is not None
+    return matrix if known or row.alignment == "identity" else None
 
 
 def load_row(row: Row, ndim: int) -> ImagePair:
@@ -202,6 +248,7 @@ def load_row(row: Row, ndim: int) -> ImagePair:
         _read_mask(row.fixed_mask, fixed.grid),
         _read_mask(row.moving_mask, moving.grid),
         truth if known else None,
+        read_alignment(row, fixed.grid, moving.grid),
     )
 
 
@@ -327,7 +374,10 @@ def _load_simulated(row: Row, ndim: int) -> ImagePair:
         labels_fixed=maps["fixed"],
         labels_moving=maps["moving"],
     )
-    return ImagePair(row.id, row.subject, images["fixed"], images["moving"], masks["fixed"], masks["moving"], truth)
+    return ImagePair(
+        *(row.id, row.subject, images["fixed"], images["moving"], masks["fixed"], masks["moving"], truth),
+        alignment=np.eye(ndim + 1),
+    )
 
 
 def _on_grid(array: NDArray[Any] | None, grid: Grid, target: Grid) -> NDArray[Any] | None:

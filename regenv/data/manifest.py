@@ -30,6 +30,11 @@ COLUMNS = {
     "fixed_labels": "label map on the fixed image's grid",
     "moving_labels": "label map with the same values on the moving image's grid",
     "transform": "true transform, fixed to moving points (what ITK resamples with): .tfm, .h5, .txt",
+    "alignment": (
+        "given to environments that end in SDM, which find the rest: a linear transform, fixed to moving points (.tfm, "
+        ".h5, .txt), identity (the files' own frames) or centres (their middles together); default: transform, else "
+        "identity where anything is known of the truth"
+    ),
     "split": "train, validation or test (without this column all is test)",
     "aligned": "true where the files lie in one frame: the truth is then the identity, and each case gets a random one",
     "cases": "cases made of the pair, each with its own random frame (default 1)",
@@ -42,6 +47,8 @@ _FILES = tuple(f"{side}{what}" for what in ("", "_mask", "_landmarks", "_labels"
     "transform",
 )
 _PAIRED = ("landmarks", "labels")
+ALIGNMENTS = ("identity", "centres")
+"""What ``alignment`` may say besides the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Row:
         line: Line in the manifest, from 1.
         simulate: ``"fixed"`` or ``"moving"`` where that image is simulated from the other, else None.
         random_frame: Whether each case gets a random physical frame.
+        alignment: One of :data:`ALIGNMENTS`, a path, or None.
     """
 
     line: int
@@ -69,6 +77,7 @@ class Row:
     fixed_labels: str | None = None
     moving_labels: str | None = None
     transform: str | None = None
+    alignment: str | None = None
     aligned: bool = False
     random_frame: bool = False
     cases: int = 1
@@ -195,6 +204,7 @@ def _row(number: int, cells: dict[str, str], folder: Path, modalities: Sequence[
         random_frame=frame == "random",
         cases=cases,
         simulate=simulate,
+        alignment=_alignment(folder, cells.get("alignment")),
         **sides,
         **files,  # type: ignore[arg-type]
     )
@@ -247,6 +257,10 @@ def _absolute(folder: Path, cell: str | None) -> str | None:
         return None
     path = Path(cell).expanduser()
     return str(path if path.is_absolute() else folder / path)
+
+
+def _alignment(folder: Path, cell: str | None) -> str | None:
+    return cell.lower() if cell is not None and cell.lower() in ALIGNMENTS else _absolute(folder, cell)
 
 
 def _modality(side: str, given: str | None, default: str) -> str:

@@ -126,6 +126,56 @@ def test_a_random_frame_for_a_pair_known_by_landmarks(folder: Path) -> None:
     assert inside(pair.moving.grid, truth.landmarks_moving).all()
 
 
+@pytest.mark.parametrize(
+    ("cell", "shift_mm"),
+    [("shift.tfm", [3.0, 0.0, -2.0]), ("identity", [0.0, 0.0, 0.0]), ("centres", [6.0, 0.0, 0.0]), ("", None)],
+)
+def test_an_alignment_is_given(folder: Path, cell: str, shift_mm: list[float] | None) -> None:
+    shift(folder / "shift.tfm", 3.0, 0.0, -2.0)
+    moved = sitk.ReadImage(str(folder / "cbct.mha"))
+    moved.SetOrigin((np.array(moved.GetOrigin()) + [6.0, 0.0, 0.0]).tolist())
+    files.write(folder / "cbct.mha", moved)
+    pair = FolderDataset(manifest(folder, f"ct.nii.gz,cbct.mha,{cell}", header="fixed,moving,alignment")).load(0)
+    if shift_mm is None:
+        assert pair.alignment is None  # nothing is known
+    else:
+        assert pair.alignment is not None
+        np.testing.assert_allclose(pair.alignment[:3, 3], shift_mm, atol=1e-6)
+        np.testing.assert_array_equal(pair.alignment[:3, :3], np.eye(3))
+
+
+def test_a_deformable_pair_keeps_its_middle(folder: Path) -> None:
+    """The model lies about the middle of the fixed image: no crop; the alignment goes with the random frame."""
+    manifest(
+        folder,
+        "ct.nii.gz,cbct.mha,three.csv,three.csv,random",
+        header="fixed,moving,fixed_landmarks,moving_landmarks,frame",
+    )
+    pair = FolderDataset(folder, modalities=("ct", "cbct"), model="sdm").load(0)
+    assert pair.fixed.grid.size == read_header(folder / "ct.nii.gz").grid.size
+    assert sorted(pair.moving.grid.size) == sorted(read_header(folder / "cbct.mha").grid.size)
+    truth = truth_of(pair)
+    assert truth.landmarks_fixed is not None and truth.landmarks_moving is not None and pair.alignment is not None
+    assert np.linalg.norm(truth.landmarks_moving - truth.landmarks_fixed, axis=1).min() > 1
+    np.testing.assert_allclose(
+        transform_points(pair.alignment, truth.landmarks_fixed), truth.landmarks_moving, atol=1e-6
+    )
+
+
+def test_the_true_transform_is_the_alignment_unless_told(folder: Path) -> None:
+    shift(folder / "truth.tfm", 1.0, 2.0, 3.0)
+    manifest(
+        folder,
+        "ct.nii.gz,cbct.mha,truth.tfm,",
+        "ct.nii.gz,cbct.mha,truth.tfm,identity",
+        header="fixed,moving,transform,alignment",
+    )
+    dataset = FolderDataset(folder)
+    told = [pair.alignment for pair in (dataset.load(0), dataset.load(1))]
+    assert told[0] is not None and told[0][:3, 3].tolist() == [1.0, 2.0, 3.0]
+    assert told[1] is not None and told[1][:3, 3].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_two_images_need_no_manifest(tmp_path: Path) -> None:
     files.write(tmp_path / "fixed.nii.gz", files.image(seed=1))
     files.write(tmp_path / "moving.mhd", files.image(seed=2))
@@ -239,7 +289,21 @@ BAD = [
         r"ct\.nii\.gz and cbct\.mha do not overlap under transform",
     ),
     ("fixed,moving,aligned", "ct.nii.gz,far.mha,true", r"ct\.nii\.gz and far\.mha do not overlap under the files' own"),
+    ("fixed,moving,alignment", "ct.nii.gz,cbct.mha,gone.tfm", r"transform gone\.tfm does not exist"),
+    (
+        "fixed,moving,alignment",
+        "ct.nii.gz,cbct.mha,away.tfm",
+        r"do not overlap under alignment away\.tfm; give a linear",
+    ),
 ]
+
+
+def test_a_deformable_environment_needs_overlap(folder: Path) -> None:
+    bad_files(folder)
+    manifest(folder, "ct.nii.gz,far.mha")
+    FolderDataset(folder)
+    with pytest.raises(DataError, match="line 2: .* do not overlap under the files' own frames; give .*'centres'"):
+        FolderDataset(folder, model="sdm")
 
 
 @pytest.mark.parametrize(("header", "row", "message"), BAD)

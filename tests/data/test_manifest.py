@@ -35,6 +35,7 @@ def test_all_columns_are_read(tmp_path: Path) -> None:
         "fixed_modality": "T1",
         "moving_modality": "flair",
         "transform": "",
+        "alignment": "Centres",
         "split": "validation",
         "aligned": "TRUE",
         "cases": "3",
@@ -46,6 +47,7 @@ def test_all_columns_are_read(tmp_path: Path) -> None:
     assert (row.fixed_modality, row.moving_modality) == ("t1", "flair")
     assert row.aligned and row.random_frame
     assert row.moving_labels == str(tmp_path / "moving_labels.mha")
+    assert row.alignment == "centres"
 
 
 def test_files_of_spreadsheets(tmp_path: Path) -> None:
