@@ -27,8 +27,6 @@ _SOURCE_MM = 1800.0
 _FIELD_MM = 75.0
 """Lung that a ray has to pass for its pixel to count as lung field."""
 
-DETECTOR_HALF = np.array(_SIZE) * _PIXEL_MM / 2 - 1.0
-
 
 @dataclass(frozen=True, eq=False)
 class Layers:
@@ -86,7 +84,7 @@ def make_layers(seed: int) -> Layers:
 
     rng = case_generator("chest_xray", seed, "torso")
     subject = Subject(seed, arms_up=False)
-    subject.inflation = float(rng.uniform(4, 15))
+    subject.inflation = float(rng.uniform(-3, 9))
     warp = MovedWarp(Warp(np.random.default_rng([seed, 13]), (1.0, 1.0, 1.0), 2.0), None)
     painted = moved_torso(subject, warp, _LOW, _HIGH, _PAINT_MM)
     anatomy, canvas = painted.anatomy, painted.canvas

@@ -25,7 +25,7 @@ from regenv.data.anatomy.tissues import Organ
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._chest_layers import DETECTOR_HALF, Layers, make_layers
+from regenv.data.recipes._chest_layers import Layers, make_layers
 from regenv.data.recipes._film_objects import add_objects
 from regenv.data.recipes._trunk import fit_affine, lattice_in, nearest
 
@@ -66,7 +66,7 @@ def _patients(seed: int) -> tuple[_Patient, _Patient]:
                 heart_scale=float(np.exp(rng.normal(0, 0.06))),
                 heart_shift=rng.normal(0, (3.0, 0.4)),
                 wall=float(np.exp(rng.normal(0, 0.18))),
-                bone=float(np.exp(rng.normal(0.15, 0.15))),
+                bone=float(np.exp(rng.normal(0.0, 0.15))),
             )
         )
     return patients[0], patients[1]
@@ -145,8 +145,11 @@ def _film(patient: _Patient, grid: Grid, layers: Layers, rng: np.random.Generato
     lungs = (labels == Organ.LUNG_LEFT) | (labels == Organ.LUNG_RIGHT)
     add_objects(soft, bone, lungs, _PIXEL_MM, rng)
     array = film(soft, bone, _PIXEL_MM, rng)
-    # what the beam did not reach is black
-    array[(np.abs(template) > DETECTOR_HALF).any(axis=1).reshape(shape)] = 0.0
+    if rng.random() < 0.35:  # collimated: what the beam did not reach is black
+        low, high = (rng.uniform(0.0, 0.07, 2) * _PIXELS).astype(int), (rng.uniform(0.0, 0.07, 2) * _PIXELS).astype(int)
+        lit = np.zeros(shape, bool)
+        lit[low[0] : _PIXELS - high[0], low[1] : _PIXELS - high[1]] = True
+        array[~lit] = 0.0
     return Image(array, grid, "xray", 0.0), labels
 
 
