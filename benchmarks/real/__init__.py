@@ -1,0 +1,1 @@
+"""Registration measured on public images: pairs, methods and measures of ``python -m benchmarks.real_table``."""
