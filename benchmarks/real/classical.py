@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from agents.simpleitk import SimpleITKRegistration
+from regenv.envs.starts import half_widths
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -56,8 +57,10 @@ def spline_registration(
     fixed, moving = (sitk.Cast(image, sitk.sitkFloat32) for image in (fixed, moving))
     d = fixed.GetDimension()
     finest = min(fixed.GetSpacing())
+    outside = float(sitk.GetArrayViewFromImage(moving).min())
     chain = [initial]
-    for coarseness, target, sigma in ((4, 4 * d - 4, 4.0), (2, 2 * d - 2, 2.0), (1, d - 1, 1.0)):
+    finest_mm = 1.0 if d == 2 else 4.0
+    for coarseness in (4, 2, 1):
         mesh = [
             max(1, round(n * spacing / MESH_MM[d] / coarseness))
             for n, spacing in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True)
@@ -69,21 +72,23 @@ def spline_registration(
         if mask is not None:
             method.SetMetricFixedMask(mask)
         method.SetInterpolator(sitk.sitkLinear)
-        method.SetMovingInitialTransform(sitk.CompositeTransform(chain))
         method.SetInitialTransform(spline, inPlace=True)
-        method.SetShrinkFactorsPerLevel([max(1, round(target / finest))])
-        method.SetSmoothingSigmasPerLevel([sigma])
+        method.SetShrinkFactorsPerLevel([max(1, round(coarseness * finest_mm / finest))])
+        method.SetSmoothingSigmasPerLevel([coarseness * finest_mm / 2])
         method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
         method.SetOptimizerAsLBFGSB(
             gradientConvergenceTolerance=1e-6, numberOfIterations=50, maximumNumberOfFunctionEvaluations=80
         )
-        method.Execute(fixed, moving)
+        # ITK's metrics take no spline as moving initial transform: the moving image is resampled for each level
+        method.Execute(fixed, sitk.Resample(moving, fixed, sitk.CompositeTransform(chain), sitk.sitkLinear, outside))
         chain.append(spline)
     return sitk.CompositeTransform(chain)
 
 
 def simplex(env: Any, start: NDArray[np.float64], evaluations: int = 400) -> NDArray[np.float64]:
     """Nelder-Mead on the environment's own similarity, begun again from where it ends with half the simplex.
+
+    The first simplex is as large as the half widths of the environment's starts.
 
     Args:
         env: Its pair and start are those of the last reset.
@@ -96,8 +101,9 @@ def simplex(env: Any, start: NDArray[np.float64], evaluations: int = 400) -> NDA
     engine = env.unwrapped
     model, pair = engine.model, engine.get_state()
     frame = engine._engine.case(0).frame
+    widths = half_widths(model, engine.config.misalignment)
     pose = start
-    for size in (8.0, 4.0):
+    for share in (1.0, 0.5):
 
         def moved(by: NDArray[np.float64], pose: NDArray[np.float64] = pose) -> NDArray[np.float64]:
             return np.asarray(pose @ frame @ model.exp(by[None])[0] @ np.linalg.inv(frame))
@@ -107,7 +113,7 @@ def simplex(env: Any, start: NDArray[np.float64], evaluations: int = 400) -> NDA
 
         k = model.n_parameters
         options = {"maxfev": evaluations // 2, "xatol": 0.02, "fatol": 1e-6}
-        options["initial_simplex"] = np.vstack([np.zeros(k), np.diag([size] * k)])
+        options["initial_simplex"] = np.vstack([np.zeros(k), np.diag(share * widths)])
         pose = moved(optimize.minimize(cost, np.zeros(k), method="Nelder-Mead", options=options).x)
     engine.set_state({**pair, "transform": pose})
     return pose

@@ -44,6 +44,11 @@ class Experiment:
     oracle: str | None = "truth"
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def slug(self) -> str:
+        """A name for files."""
+        return "-".join("".join(c if c.isalnum() else " " for c in self.title.lower()).split())
+
 
 EXPERIMENTS = (
     Experiment("Right lung, follow-up to baseline", "LungCT-Affine-v0", "lung", ("tre",), "ncc", "own_frames"),
@@ -61,6 +66,10 @@ EXPERIMENTS = (
     Experiment(
         "The same, pixels of 1 mm on the detector", "XRayCT-Rigid-v0", "wrist", ("tre",), "simplex",
         keywords={"field_of_view": "biplane", "view_spacing_mm": 1.0},
+    ),
+    Experiment(
+        "The same, starts as between frames of a film", "XRayCT-Rigid-v0", "wrist", ("tre",), "simplex",
+        keywords={"field_of_view": "biplane", "view_spacing_mm": 1.0, "misalignment": {"mm": 4.0, "deg": 4.0}},
     ),
     Experiment("Knee, bent to straight", "KneeMR-Affine-v0", "knee", ("tre", "ncc"), "ncc", "to_sitk_affine"),
     Experiment("Knee, given: SimpleITK's affine", "KneeMR-SDM-v0", "knee", ("ncc",), "spline", "rest", None),

@@ -31,6 +31,7 @@ from benchmarks.real_pairs import KNEE_REFERENCE, body_mask
 from regenv.core.deformation import StatisticalDeformation
 from regenv.core.deformation_fit import sample_points
 from regenv.data.manifest import COLUMNS
+from regenv.errors import DataError
 
 CASES = 10
 """Cases of a pair whose files lie in one frame, each with a random frame and start."""
@@ -49,7 +50,12 @@ def write_folders(data: Path, out: Path, only: Sequence[str] = ()) -> dict[str, 
         data: Holds the public images.
         out: Is made where it does not exist.
         only: Names of folders; default all.
+
+    Raises:
+        DataError: If the images are not there.
     """
+    if not (data / "MANIFEST.csv").is_file():
+        raise DataError(f"{data} has no MANIFEST.csv; give the folder that holds the public images")
     makers = {"lung": lung, "heart": heart, "brain": brain, "mni": mni, "knee": knee, "rat": rat}
     written = {}
     for name, make in makers.items():
