@@ -189,7 +189,11 @@ def _rewards(p: _Parts) -> str:
 
 
 def _starting_state(p: _Parts) -> str:
-    widths = ", ".join(f"{width:g} {_UNITS[unit]}" for unit, width in p.config.misalignment.items())
+    units = dict(zip(p.model.names, p.model.units, strict=True))
+    widths = ", ".join(
+        f"{width:g} {_UNITS[unit]}" if unit in _UNITS else f"{width:g} {_UNITS[units[unit]]} along `{unit}`"
+        for unit, width in p.config.misalignment.items()
+    )
     pinned = "coefficients" if p.task.model == "sdm" else "matrix"
     options = f'`reset(options={{"pair": id, "start": {pinned}}})` pins either.'
     return f"{page_texts.start(p.task, widths)} {options}"

@@ -248,7 +248,7 @@ def _write_npz(stream: IO[bytes], arrays: Arrays) -> None:
             small = array.dtype.itemsize == 1
             member.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
             with archive.open(member, "w", force_zip64=True) as place:
-                np.lib.format.write_array(place, np.ascontiguousarray(array), allow_pickle=False)  # type: ignore[no-untyped-call]
+                np.lib.format.write_array(place, np.asarray(array, order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
 def _umask() -> int:

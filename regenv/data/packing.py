@@ -53,7 +53,7 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> ImagePair:
         if (low, step) != (0.0, 1.0):
             array = array * np.float32(step) + np.float32(low)
         grid = _grid(arrays[f"{role}_grid"], array.shape[::-1])
-        images.append(Image(array, grid, str(arrays[f"{role}_modality"]), background))
+        images.append(Image(array, grid, str(arrays[f"{role}_modality"].item()), background))
         masks.append(arrays.get(f"{role}_mask"))
     cameras: list[Camera] = []
     while (rows := arrays.get(f"camera_{len(cameras)}")) is not None:
@@ -67,7 +67,8 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> ImagePair:
         landmark_names=tuple(str(name) for name in arrays["landmark_names"]),
         label_names={int(value): str(name) for value, name in names},
     )
-    return ImagePair("", "", *images, *masks, truth, arrays.get("alignment"), tuple(cameras))
+    fixed, moving = images
+    return ImagePair("", "", fixed, moving, masks[0], masks[1], truth, arrays.get("alignment"), tuple(cameras))
 
 
 def bytes_held(pair: ImagePair) -> int:

@@ -12,6 +12,9 @@ from regenv.envs.cases import Case
 from regenv.envs.views import View
 from regenv.errors import DataError
 
+WHOLE = 0.99
+"""A pixel of the view counts where all it is blended from is in the mask: a missing depth next to it would be near."""
+
 SKIN_HU = -400.0
 """A depth camera sees where a ray first meets something denser."""
 
@@ -68,7 +71,7 @@ class ProjectionCanvas(Canvas):
             one = (slice(lane, lane + 1), slice(v, v + 1))
             values, within = np.empty_like(buffers.fixed[one]), np.empty_like(buffers.mask[one])
             render_one(mask[v], np.eye(3), plane[None], 0.0, values, within)
-            buffers.mask[one] = within & (values >= 0.5)
+            buffers.mask[one] = within & (values >= WHOLE)
             render_one(case.fixed[v], np.eye(3), plane[None], case.fixed_background, values, within)
             buffers.fixed[one] = values
         np.rint(buffers.fixed[lane] * np.float32(255), out=buffers.fixed_u8[lane], casting="unsafe")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,6 +71,11 @@ def draw_start(
     """
     coefficients = draw_misalignment(rng, widths)
     if not isinstance(model, MatrixModel):
+        from regenv.core.deformation import LEAST_DETERMINANT
+
+        deformable: Any = model
+        while deformable.least_determinants(coefficients[None])[0] <= LEAST_DETERMINANT:
+            coefficients = coefficients / 2  # rare; a folded start would have every small step refused
         return coefficients
     assert truth is not None and frame is not None
     return misaligned(truth, frame, coefficients, model)
