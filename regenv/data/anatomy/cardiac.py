@@ -130,20 +130,22 @@ def _ring(heart: Heart, z: float, name: str, papillary: bool = False) -> dict[st
 
 def organ_at(anatomy: Anatomy, points: NDArray[np.float64], organs: tuple[Organ, ...]) -> NDArray[np.uint8]:
     """Which of the organs lies at points ``(N, 3)`` mm; 0 for all others."""
-    index = np.rint((points - np.asarray(anatomy.grid.origin)) / np.asarray(anatomy.grid.spacing)).astype(np.int64)
-    inside = np.all((index >= 0) & (index < np.asarray(anatomy.grid.size)), axis=1)
-    x, y, z = np.where(inside[:, None], index, 0).T
-    found = anatomy.organ[z, y, x]
+    inside, voxels = _voxels_at(anatomy.grid, points)
+    found = anatomy.organ[voxels]
     return np.where(inside & np.isin(found, [int(o) for o in organs]), found, 0).astype(np.uint8)
 
 
 def body_at(anatomy: Anatomy, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether points ``(N, 3)`` mm lie in the heart or within 10 mm of it."""
-    grid: Grid = anatomy.grid
+    inside, voxels = _voxels_at(anatomy.grid, points)
+    return np.asarray(inside & anatomy.body[voxels])
+
+
+def _voxels_at(grid: Grid, points: NDArray[np.float64]) -> tuple[NDArray[np.bool_], tuple[NDArray[np.int64], ...]]:
+    """Whether points lie in an axis-parallel grid, and the array index of the nearest voxel (that of 0 if not)."""
     index = np.rint((points - np.asarray(grid.origin)) / np.asarray(grid.spacing)).astype(np.int64)
     inside = np.all((index >= 0) & (index < np.asarray(grid.size)), axis=1)
-    x, y, z = np.where(inside[:, None], index, 0).T
-    return np.asarray(inside & anatomy.body[z, y, x])
+    return inside, tuple(np.where(inside[:, None], index, 0).T[::-1])
 
 
 def _polar(angle: float, radius: float, z: float) -> NDArray[np.float64]:

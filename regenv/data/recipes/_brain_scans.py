@@ -7,11 +7,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import Grid
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.brains import BrainSubject, in_brain
-from regenv.data.anatomy.shapes import rotation
 from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
+from regenv.data.recipes._scans import fit_affine
 
 FloatArray = NDArray[np.float64]
 
@@ -26,18 +26,10 @@ MODALITIES = ("t1", "t2", "pd", "flair")
 CENTRE = np.array([0.0, 14.0, 6.0])
 """Middle of the brain in template mm."""
 
-TILT_DEG = 10.0
-"""Largest angle about each axis by which a head lies differently in the second scan."""
-
 
 def sequence(modality: str, rng: np.random.Generator) -> str:
     """A pulse sequence of that contrast: T1 by gradient echo mostly, by spin echo now and then."""
     return "t1_se" if modality == "t1" and rng.random() < 0.25 else modality
-
-
-def tilt(rng: np.random.Generator, most_deg: float = TILT_DEG) -> FloatArray:
-    """A rotation of up to ``most_deg`` about each axis."""
-    return rotation(*(float(a) for a in rng.uniform(-most_deg, most_deg, 3)))
 
 
 def middle(subject: BrainSubject) -> FloatArray:
@@ -119,19 +111,7 @@ def faded(displacement: FloatArray, offset: FloatArray) -> FloatArray:
 
 def best_affine(fixed: FloatArray, moving: FloatArray) -> FloatArray:
     """The ``(d + 1, d + 1)`` affine matrix that brings points nearest to their partners, in the least squares."""
-    d = fixed.shape[1]
-    centre = fixed.mean(axis=0)
-    design = np.column_stack([fixed - centre, np.ones(len(fixed))])
-    solution = np.linalg.lstsq(design, moving, rcond=None)[0]
-    matrix = np.eye(d + 1)
-    matrix[:d, :d] = solution[:d].T
-    matrix[:d, d] = solution[d] - matrix[:d, :d] @ centre
+    d, centre = fixed.shape[1], fixed.mean(axis=0)
+    matrix = fit_affine(fixed - centre, moving)
+    matrix[:d, d] -= matrix[:d, :d] @ centre
     return matrix
-
-
-def in_mask(mask: NDArray[np.bool_], grid: Grid, points: FloatArray) -> NDArray[np.bool_]:
-    """Whether the voxel nearest to each physical point ``(N, d)`` is in a mask."""
-    index = np.rint(transform_points(grid.physical_to_index, points)).astype(int)
-    inside = np.all((index >= 0) & (index < grid.size), axis=1)
-    index = np.where(inside[:, None], index, 0)
-    return np.asarray(inside & mask[tuple(index.T[::-1])], dtype=np.bool_)

@@ -25,8 +25,8 @@ from regenv.data.recipes._brain_scans import (
     middle,
     sequence,
     template_points,
-    tilt,
 )
+from regenv.data.recipes._scans import beyond_alignment, tilt
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -34,6 +34,7 @@ VERSION = 3
 _NAME = "brain_between"
 _ANATOMY_MM = 2.4
 _POINTS_MM = 17.0
+"""Spacing of the lattice, in the template, on which the TRE is measured."""
 _OTHER = 1_000_000
 """Added to a seed: the subject that the moving image shows."""
 
@@ -102,10 +103,8 @@ def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> N
     """The true displacement beyond the alignment at local points ``(N, 3)``, mm; it fades outside the head."""
     del field_of_view
     geometry = _geometry(seed)
-    frame = geometry.grid.frame
-    matched = correspond(geometry.fixed, geometry.moving, transform_points(frame, local))
-    aligned: NDArray[np.float64] = transform_points(np.linalg.inv(geometry.alignment @ frame), matched)
-    return faded(aligned - local, local)
+    matched = correspond(geometry.fixed, geometry.moving, transform_points(geometry.grid.frame, local))
+    return faded(beyond_alignment(geometry.grid, geometry.alignment, local, matched), local)
 
 
 RECIPE = Recipe(

@@ -20,14 +20,13 @@ from regenv.data.recipes._brain_scans import (
     LABEL_NAMES,
     MODALITIES,
     head_grid,
-    in_mask,
     labels_and_masks,
     look_up,
     middle,
     sequence,
     template_points,
-    tilt,
 )
+from regenv.data.recipes._scans import in_mask, tilt
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -35,8 +34,11 @@ VERSION = 3
 _NAME = "brain_deformed"
 _ANATOMY_MM = 2.4
 _POINTS_MM = 17.0
+"""Spacing of the lattice, in the template, on which the TRE is measured."""
 _AMPLITUDE_MM = 2.4
+"""Standard deviation of the warp's knots along each axis: the tissue moves by about 6 mm at most."""
 _KNOT_MM = 90.0
+"""Distance between the warp's knots: few enough degrees of freedom for a statistical model to span."""
 
 
 def _shift(seed: int) -> Warp:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from regenv.data.anatomy.brains import BrainSubject, brain
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_scans import (
     LABEL_NAMES,
     MODALITIES,
     head_grid,
-    in_mask,
     labels_and_masks,
     middle,
     sequence,
-    tilt,
 )
+from regenv.data.recipes._scans import tilt, truth_of
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -50,17 +47,8 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         structures, head, _ = labels_and_masks(anatomy, grid)
         labels.append(structures)
         masks.append(head)
-    points, names = np.array(list(anatomy.landmarks.values())), list(anatomy.landmarks)
-    seen = in_mask(masks[0], images[0].grid, points) & in_mask(masks[1], images[1].grid, points)
-    truth = Truth(
-        transform=np.eye(4),
-        landmarks_fixed=points[seen],
-        landmarks_moving=points[seen].copy(),
-        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=LABEL_NAMES,
-    )
+    grids = images[0].grid, images[1].grid
+    truth = truth_of(anatomy.landmarks, grids, (labels[0], labels[1]), (masks[0], masks[1]), label_names=LABEL_NAMES)
     return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
 
 

@@ -26,6 +26,7 @@ from regenv.data.recipes._brain_scans import (
     labels_and_masks,
     sequence,
 )
+from regenv.data.recipes._scans import beyond_alignment
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -33,9 +34,13 @@ VERSION = 3
 _NAME = "brain_slices"
 _ANATOMY_MM = 1.7
 _POINTS_MM = 9.0
+"""Spacing of the lattice, in the template, on which the TRE is measured."""
 _OTHER = 1_000_000
-_TILT_DEG = 10.0
+"""Added to a seed: the subject that the moving image shows."""
+_TURN_DEG = 10.0
+"""Largest angle by which the moving slice is turned within its plane."""
 _EXTENT_MM = (186.0, 216.0)
+"""Width and height of a slice."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         anatomy = brain(subject, _ANATOMY_MM, around)
         grid = geometry.grid
         if role == "moving":
-            turn = float(rng.uniform(-_TILT_DEG, _TILT_DEG))
+            turn = float(rng.uniform(-_TURN_DEG, _TURN_DEG))
             grid = _grid(rng, subject, geometry.level / float(subject.warp.scale[2]), turn)
         upright = _upright(grid, geometry.level, slice_mm)
         seen = mr(anatomy, rng, sequence(modality, rng), upright)
@@ -124,11 +129,10 @@ def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> N
     """The true displacement beyond the alignment at local points ``(N, 2)``, mm; it fades outside the head."""
     del field_of_view
     geometry = _geometry(seed)
-    frame = geometry.grid.frame
-    points = np.column_stack([transform_points(frame, local), np.full(len(local), geometry.level)])
+    in_plane = transform_points(geometry.grid.frame, local)
+    points = np.column_stack([in_plane, np.full(len(local), geometry.level)])
     matched = correspond(geometry.fixed, geometry.moving, points)[:, :2]
-    aligned: NDArray[np.float64] = transform_points(np.linalg.inv(geometry.alignment @ frame), matched)
-    return faded(aligned - local, local)
+    return faded(beyond_alignment(geometry.grid, geometry.alignment, local, matched), local)
 
 
 RECIPE = Recipe(

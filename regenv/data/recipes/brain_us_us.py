@@ -22,7 +22,7 @@ from regenv.data.modality.us import Probe
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_ultrasound import draw_probe, landmarks, patient, seen_brain, sweep
-from regenv.data.recipes._trunk_scans import tilt, truth_of
+from regenv.data.recipes._scans import tilt, truth_of
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""

@@ -19,6 +19,7 @@ from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
+from regenv.data.recipes._scans import mask_lattice
 
 VERSION = 3
 _ANATOMY_MM = 1.7
@@ -26,6 +27,8 @@ _COVERED_MM = 107.0
 """Length that the slices cover, from below the apex to above the valves."""
 _POINTS_MM = 12.0
 """Spacing of the lattice on which the TRE is measured."""
+FWHM_MM = 1.4
+"""In-plane point spread of cine."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     images, masks, labels = [], [], []
     organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
     for role, where in (("fixed", rest), ("moving", points)):
-        image = scan(signal, grid, 1.4, displace=at_rest if role == "fixed" else None)
+        image = scan(signal, grid, FWHM_MM, displace=at_rest if role == "fixed" else None)
         images.append(received(image, coil, case_generator("cardiac", seed, role)))
         masks.append(body_at(anatomy, where).reshape(grid.shape))
         labels.append(organ_at(anatomy, where, organs).reshape(grid.shape))
@@ -167,17 +170,6 @@ def received(image: Image, coil: NDArray[np.float32], rng: np.random.Generator) 
     from regenv.data.modality.mr import receive
 
     return receive(replace(image, array=np.abs(image.array) * coil), rng, bias=0.05, snr=(16.0, 40.0))
-
-
-def mask_lattice(mask: NDArray[np.bool_], grid: Grid, spacing_mm: float) -> NDArray[np.float64]:
-    """Points ``(N, d)`` mm of a lattice about the grid's centre whose nearest voxel lies in the mask."""
-    half = np.asarray(grid.extent) / 2
-    axes = [spacing_mm * np.arange(-np.floor(h / spacing_mm), np.floor(h / spacing_mm) + 1) for h in half]
-    local = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, grid.ndim)
-    index = np.rint(local / np.asarray(grid.spacing) + (np.asarray(grid.size) - 1) / 2).astype(np.int64)
-    index = np.clip(index, 0, np.asarray(grid.size) - 1)
-    local = local[mask[tuple(index[:, ::-1].T)]]
-    return np.asarray(local @ grid.direction.T + grid.centre)
 
 
 RECIPE = Recipe(

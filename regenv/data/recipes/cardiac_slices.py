@@ -16,7 +16,8 @@ from regenv.core.image import Image
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes.cardiac import cine_signal, mask_lattice, received, surface_coil
+from regenv.data.recipes._scans import mask_lattice
+from regenv.data.recipes.cardiac import FWHM_MM, cine_signal, received, surface_coil
 
 VERSION = 3
 _ANATOMY_MM = 1.4
@@ -96,7 +97,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     images, masks, labels = [], [], []
     organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
     for role, shown in (("fixed", rest), ("moving", points)):
-        image = scan(slab, grid, 1.4, displace=lambda _, shown=shown: shown)  # type: ignore[misc]
+        image = scan(slab, grid, FWHM_MM, displace=lambda _, shown=shown: shown)  # type: ignore[misc]
         images.append(received(image, coil, case_generator("cardiac_slices", seed, role)))
         masks.append(body_at(anatomy, _at_level(shown, where.level)).reshape(grid.shape))
         labels.append(organ_at(anatomy, _at_level(shown, where.level), organs).reshape(grid.shape))

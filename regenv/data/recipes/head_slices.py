@@ -11,17 +11,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.region import HEAD_LEVELS, head_slab
 from regenv.data.anatomy.shapes import rotation
-from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ, Tissue
+from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk_scans import ct_scan, in_mask, labels_and_body
+from regenv.data.recipes._scans import labels_and_body, truth_of
+from regenv.data.recipes._trunk_scans import ct_scan
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -29,8 +30,11 @@ VERSION = 1
 _NAME = "head_slices"
 _ANATOMY_MM = 1.6
 _THICKNESS_MM = 8.0
+"""Of the slab that is built, more than any slice covers."""
 _TURN_DEG = 15.0
+"""Largest angle by which the moving slice is turned within its plane."""
 _FIELD_MM = (200.0, 240.0)
+"""Range of a slice's width."""
 
 # what centres are landmarks: name, organ, tissue, and whether there is one on either side
 _CENTRES: tuple[tuple[str, Organ | None, Tissue | None, bool], ...] = (
@@ -82,7 +86,8 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     transform[:2, :2] *= scale
     transform[:2, 2] = (1 - scale) * moving.centre
     images[1] = Image(images[1].array, moving, images[1].modality, images[1].background)
-    truth = _truth(anatomy, transform, (images[0].grid, moving), (labels[0], labels[1]), (masks[0], masks[1]))
+    grids = images[0].grid, moving
+    truth = truth_of(_centres(anatomy), grids, (labels[0], labels[1]), (masks[0], masks[1]), to_moving=transform)
     return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
 
 
@@ -116,29 +121,6 @@ def _scan(anatomy: Anatomy, modality: str, grid: Grid, rng: np.random.Generator)
 def _rescaled(grid: Grid, scale: float) -> Grid:
     """The grid as a header describes it whose pixel size is off by a factor; its middle stays."""
     return Grid.centred(grid.size, [s * scale for s in grid.spacing], grid.centre, grid.direction)
-
-
-def _truth(
-    anatomy: Anatomy,
-    transform: NDArray[np.float64],
-    grids: tuple[Grid, Grid],
-    labels: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-) -> Truth:
-    """The transform, the labels, and the centres of what the slice cuts as landmarks."""
-    centres = _centres(anatomy)
-    names, fixed = list(centres), np.array(list(centres.values())).reshape(-1, 2)
-    moving = transform_points(transform, fixed)
-    seen = in_mask(masks[0], grids[0], fixed) & in_mask(masks[1], grids[1], moving)
-    return Truth(
-        transform=transform,
-        landmarks_fixed=fixed[seen],
-        landmarks_moving=moving[seen],
-        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=ORGAN_NAMES,
-    )
 
 
 def _centres(anatomy: Anatomy) -> dict[str, NDArray[np.float64]]:

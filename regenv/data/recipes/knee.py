@@ -19,13 +19,16 @@ from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
+from regenv.data.recipes._scans import beyond_alignment, fit_affine, labels_and_body, mask_lattice, tilt
 
 VERSION = 2
 _ANATOMY_MM = 1.7
 _POINTS_MM = 16.0
 """Spacing of the lattice on which the TRE is measured."""
 _TILT_DEG = 5.0
+"""Largest angle about each axis by which a patient lies askew."""
 _SEQUENCES = {"mr": "dess", "pd": "pd", "t1": "t1_se"}
+"""Pulse sequence of each modality."""
 _LABELS = ("FEMUR", "TIBIA", "PATELLA", "FEMORAL_CARTILAGE", "TIBIAL_CARTILAGE")
 _SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """Columns: the image's axes run back, down and to the patient's right."""
@@ -41,11 +44,9 @@ class Role:
 
 def role(seed: int, name: str) -> Role:
     """Draws who lies in the scanner, and how, for ``"fixed"`` or ``"moving"``."""
-    from regenv.data.anatomy.shapes import rotation
-
     rng = case_generator("knee", seed, name)
     subject = int(rng.integers(2**31))
-    axes = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3)) @ _SAGITTAL
+    axes = tilt(rng, _TILT_DEG) @ _SAGITTAL
     pixel, thickness = float(rng.uniform(1.5, 1.8)), float(rng.uniform(2.2, 3.2))
     size = (int(132 / pixel), int(136 / pixel), int(np.ceil(112 / thickness)))
     centre = np.array([0.0, -4.0, 4.0]) + rng.normal(0, 3.0, 3)
@@ -65,26 +66,21 @@ def alignment(seed: int) -> NDArray[np.float64]:
     axes = [np.arange(-48.0, 49.0, 16.0)] * 3
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     points = points[np.hypot(points[:, 0], points[:, 1]) < 50.0]
-    solution = np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]), correspond(seed, points), rcond=None)[0]
-    matrix = np.eye(4)
-    matrix[:3] = solution.T
-    return matrix
+    return fit_affine(points, correspond(seed, points))
 
 
 def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
     """What the alignment leaves, at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
-    frame = role(seed, "fixed").grid.frame
+    grid = role(seed, "fixed").grid
     local = np.asarray(local, dtype=np.float64)
-    moved = correspond(seed, transform_points(frame, local))
-    back = np.linalg.inv(alignment(seed) @ frame)
-    return np.asarray(transform_points(back, moved) - local)
+    moved = correspond(seed, transform_points(grid.frame, local))
+    return beyond_alignment(grid, alignment(seed), local, moved)
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
     """Builds two knees and scans each."""
     from regenv.data.anatomy.knee import LANDMARKS, draw_knee, knee
     from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
-    from regenv.data.recipes.cardiac import mask_lattice
 
     numbers = [int(Organ[name]) for name in _LABELS]
     images, masks, labels, marks, grids = [], [], [], [], []
@@ -117,7 +113,6 @@ def _scanned(
     anatomy: Anatomy, modality: str, grid: Grid, rng: np.random.Generator
 ) -> tuple[Image, NDArray[np.bool_], NDArray[np.uint8]]:
     """The scan, the limb and the organs on a grid."""
-    from regenv.core.resample import label_resample
     from regenv.data.anatomy.tissues import Tissue
     from regenv.data.modality.mr import mr_signal, receive
     from regenv.data.modality.relaxation import RELAXATION, Relaxation
@@ -132,8 +127,8 @@ def _scanned(
     signal = mr_signal(anatomy, _SEQUENCES[modality], rng, changed)
     seen = scan(signal, grid, fwhm_mm=1.2)
     image = receive(Image(seen.array * _knee_coil(grid, rng), grid, modality), rng, bias=0.08)
-    both = label_resample(anatomy.organ | (anatomy.body.astype(np.uint8) << 7), anatomy.grid, grid)
-    return image, both >= 128, (both & 127).astype(np.uint8)
+    organs, limb = labels_and_body(anatomy, grid)
+    return image, limb, organs
 
 
 def _knee_coil(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:

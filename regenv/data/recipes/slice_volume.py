@@ -25,8 +25,8 @@ from regenv.data.recipes._brain_scans import (
     labels_and_masks,
     middle,
     sequence,
-    tilt,
 )
+from regenv.data.recipes._scans import tilt
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""

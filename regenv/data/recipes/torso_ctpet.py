@@ -17,7 +17,8 @@ from regenv.data.frames import case_generator
 from regenv.data.modality.pet import pet
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk_scans import ct_scan, labels_and_body, tilt, truth_of
+from regenv.data.recipes._scans import labels_and_body, tilt, truth_of
+from regenv.data.recipes._trunk_scans import ct_scan
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""

@@ -20,7 +20,7 @@ from regenv.data.frames import case_generator
 from regenv.data.modality.pet import draw_uptake, pet
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk_scans import labels_and_body, tilt, truth_of
+from regenv.data.recipes._scans import labels_and_body, tilt, truth_of
 from regenv.data.recipes.torso_ctpet import scan_grid
 
 VERSION = 1
