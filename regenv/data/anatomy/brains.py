@@ -68,6 +68,7 @@ class BrainSubject:
                 subjects correspond within their plane.
         """
         rng = np.random.default_rng([seed, 31])
+        # the template is a large head, as the atlas is
         size = 0.93 * np.exp(rng.normal(0, 0.03) + rng.normal(0, 0.025, 3))
         scale = (float(size[0]), float(size[1]), 0.93 if in_plane else float(size[2]))
         warp = Warp(np.random.default_rng([seed, 32]), scale, 4.1, 60.0, (-180.0,) * 3, (180.0,) * 3)

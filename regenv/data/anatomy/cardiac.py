@@ -30,6 +30,7 @@ LEVELS = (-68.0, 60.0)
 """Lowest (apical) and highest (basal) level."""
 
 _WALL_RV = 3.4
+"""Thickness of the right ventricle's wall, mm."""
 _PAPILLARY = ((-0.75, 0.60), (1.25, 0.62))
 """Direction and share of the cavity's radius of the anterolateral and the posteromedial papillary muscle."""
 

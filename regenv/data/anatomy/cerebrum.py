@@ -95,11 +95,20 @@ class View:
         """Signed distance to a round cone; ``mirrored`` makes one on either side."""
         return shapes.capsule(np.abs(self.x) if mirrored else self.x, self.y, self.z, a, b, ra, rb)
 
-    def paint(self, distance: Field, tissue: Tissue, organ: Organ | None = None, over=None) -> None:  # type: ignore[no-untyped-def]
+    def paint(
+        self, distance: Field, tissue: Tissue, organ: Organ | None = None, over: Sequence[Tissue] | None = None
+    ) -> None:
         """Paints where the distance is negative."""
         self.canvas.paint(self.box, np.asarray(distance, np.float32), tissue, organ, over)
 
-    def tube(self, points: ArrayLike, radii: ArrayLike, tissue: Tissue, organ: Organ | None = None, over=None) -> None:  # type: ignore[no-untyped-def]
+    def tube(
+        self,
+        points: ArrayLike,
+        radii: ArrayLike,
+        tissue: Tissue,
+        organ: Organ | None = None,
+        over: Sequence[Tissue] | None = None,
+    ) -> None:
         """Paints a tube through template points."""
         self.canvas.tubes(path(np.asarray(points, float), np.asarray(radii, float)), tissue, organ, over)
 
@@ -216,6 +225,7 @@ def _paint_ventricles(view: View, traits: Traits) -> None:
         view.tube(_mirror(back, side), np.array([5.8, 4.2, 1.6]) * size, fluid, organ)
         horn = [(24, 38, 12), (31, 36, -2), (33, 24, -13), (31, 10, -18)]
         view.tube(_mirror(horn, side), np.array([5.2, 3.2, 2.2, 1.8]) * size, fluid, organ)
+        # the pancreas stands in for the choroid plexus, which has no tissue of its own
         plexus = [(19, 29, 18), (23, 36, 10), (27, 36, 2)]
         view.tube(_mirror(plexus, side), [1.4, 2.4, 1.2], Tissue.PANCREAS, organ, (Tissue.CSF,))
     part = view.near((0, 12, 2), 24.0)

@@ -10,6 +10,7 @@ from regenv.data.anatomy.shapes import capsule, ellipsoid, smooth_max, smooth_mi
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.anatomy.warp import smooth_noise
 
+# faces are measured about the atlas: _FACE there is _CENTRE of the brain's template, whose mm are _SCALE of theirs
 _SCALE = 0.95
 _CENTRE = np.array([0.0, 17.0, 12.0])
 _FACE = np.array([0.0, -14.0, 66.0])

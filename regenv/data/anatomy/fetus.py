@@ -81,6 +81,7 @@ def _paint_womb(view: View, rng: np.random.Generator, seed: int) -> None:
     centre = rng.normal(0, 6, 3)
     axes = rotation(*(float(a) for a in rng.uniform(-40, 40, 3)))
     womb = view.ellipsoid(centre, rng.uniform((62, 66, 62), (80, 86, 78)), axes) + 4.0 * noise
+    # the heart's muscle stands in for that of the womb, the bright zone of the prostate for the placenta
     view.paint(womb - 7.0, Tissue.MYOCARDIUM)
     side = rng.standard_normal(3)
     side *= 52.0 / np.linalg.norm(side)
@@ -159,9 +160,9 @@ def _paint_brain(view: View, inside: NDArray[np.floating], folding: float, shift
         part.paint(part.ellipsoid((side * 14, -5, 3), (5, 10, 7)), grey, deep)
         body = [(side * 8, -20, 6), (side * 8, -4, 13), (side * 13, 16, 13), (side * 17, 26, 8), (side * 17, 34, 4)]
         view.tube(np.array(body, float), np.array([2.6, 3.0, 3.4, 5.0, 2.0]), Tissue.CSF, Organ.VENTRICLES)
-        # cells still line the ventricles
         horn = [(side * 17, 26, 8), (side * 22, 14, -6)]
         view.tube(np.array(horn, float), np.array([4.0, 1.6]), Tissue.CSF, Organ.VENTRICLES)
+        # the germinal matrix: before birth cells still line the ventricles
         cells = part.ellipsoid((side * 10, -14, 8), (2.2, 6, 3))
         part.paint(cells, grey, deep, over=(Tissue.WHITE_MATTER,))
     middle = view.near((0, 6, 4), 20.0)

@@ -65,6 +65,7 @@ def draw_glioma(anatomy: Anatomy, subject: BrainSubject, rng: np.random.Generato
         rng: Draws place, size and shape.
     """
     middle = subject.warp.to_subject(np.array([[0.0, 15.0, 2.0]]))[0]
+    # by rejection; should no draw fit, the last one stands
     for _ in range(60):
         side = float(rng.choice([-1.0, 1.0]))
         template = np.array([side * rng.uniform(20, 44), rng.uniform(-42, 72), rng.uniform(10, 46)])

@@ -15,6 +15,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+from regenv.data.dataset import SPLITS
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring, split_by_subject
 from regenv.data.layouts._scans import Scan, load_scans
 from regenv.errors import DataError
@@ -29,8 +30,6 @@ SUFFIXES = {
     "pet": ("pet", "pet"),
 }
 """Folder and suffix of each modality (the folder ``ct`` is of a proposal, BEP 024)."""
-
-SPLITS = ("train", "validation", "test")
 
 TREE = """PATH/
   participants.tsv                       (optional; a column 'split' decides the splits)

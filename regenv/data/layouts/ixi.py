@@ -12,13 +12,13 @@ import re
 from functools import partial
 from pathlib import Path
 
+from regenv.data.dataset import SPLITS
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring, split_by_subject
 from regenv.data.layouts._scans import Scan, load_scans
 from regenv.errors import DataError
 
 SEQUENCES = {"t1": "T1", "t2": "T2", "pd": "PD", "mra": "MRA"}
 NAME = re.compile(r"(IXI\d{3})-(\w+)-(\d{4})-(T1|T2|PD|MRA)\.nii(\.gz)?")
-SPLITS = ("train", "validation", "test")
 
 TREE = """PATH/                                  (IXI-T1.tar, IXI-T2.tar, ..., each in a folder or all in one)
   IXI-T1/IXI002-Guys-0828-T1.nii.gz, IXI012-HH-1211-T1.nii.gz, ...

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
+from regenv.data.dataset import SPLITS
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring
 from regenv.data.layouts._raw import read_raw
 from regenv.data.layouts._scans import make_truth
@@ -53,7 +54,7 @@ def find(request: Request) -> list[Case]:
     folds = sorted(p for p in request.root.rglob("fold?") if (p / "masks").is_dir())
     splits = {name: _split(name) for name in images}
     cases = []
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         for one, other in ring([name for name in images if splits[name] == split]):
             masks = tuple(_masks(folds, name) for name in (one, other)) if folds else ((), ())
             files = (images[one], images[other], *masks[0], *masks[1])

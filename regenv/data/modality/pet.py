@@ -30,7 +30,7 @@ from regenv.data.anatomy.lesions import Lesion, lesion_shares
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.modality import pet_kernels as kernels
 from regenv.data.modality.common import AIR_HU, hounsfield
-from regenv.data.modality.scan import Displace, scan
+from regenv.data.modality.scan import FWHM, Displace, scan
 
 WATER_PER_MM = 0.0096
 """Attenuation of water at 511 keV per mm (Hubbell and Seltzer, NISTIR 5632)."""
@@ -287,7 +287,7 @@ def _count(
 
 def _gaussian(fwhm_mm: float, spacing: float) -> NDArray[np.float32]:
     """Weights of a Gaussian of this width on voxels."""
-    sigma = fwhm_mm / 2.3548 / spacing
+    sigma = fwhm_mm / FWHM / spacing
     reach = max(1, int(np.ceil(3 * sigma)))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return (weights / weights.sum()).astype(np.float32)

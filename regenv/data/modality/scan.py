@@ -16,10 +16,11 @@ from regenv.core.resample import array_addresses, index_matrices, render, volume
 
 Displace = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-_FWHM = 2.3548
+FWHM = 2.3548
 """Full width at half maximum of a Gaussian of unit standard deviation."""
 
 _MOST_PLANES = 8
+"""A slice is the mean of this many planes at most."""
 
 
 def scan(
@@ -102,7 +103,7 @@ def _blurred(signal: Image, fwhm_mm: float) -> NDArray[np.float32]:
     d = signal.grid.ndim
     for axis in range(d):
         spacing = signal.grid.spacing[d - 1 - axis]
-        variance = (fwhm_mm / _FWHM / spacing) ** 2 - 1.0 / 6.0
+        variance = (fwhm_mm / FWHM / spacing) ** 2 - 1.0 / 6.0
         if variance > 0.01 and array.shape[axis] > 1:
             rows = array.reshape(int(np.prod(array.shape[:axis])), array.shape[axis], -1)
             out = np.empty_like(rows)
