@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.geometry import transform_points
+from regenv.core.geometry import Grid, transform_points
 from regenv.core.models import MatrixModel, TransformModel
 from regenv.envs.cases import Case, Privileged
 from regenv.envs.dynamics import Dynamics
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from regenv.core.sitk import SitkTransform
 
 States = NDArray[np.float64]
+
+FIELD_SAMPLES = 8
+"""A deformation leaves as a field of at least so many samples a spline cell: thick slices alone would be 0.4 mm off."""
 
 
 class Motion(Protocol):
@@ -201,7 +204,16 @@ class DeformationMotion:
 
     def to_sitk(self, state: States, case: Case) -> SitkTransform:
         """See :class:`Motion`."""
-        return self.model.to_sitk(state, case.frame, case.alignment, case.fixed_grid)
+        finest = self.model.extent_mm / self.model.cells / FIELD_SAMPLES
+        return self.model.to_sitk(state, case.frame, case.alignment, _refined(case.fixed_grid, finest))
+
+
+def _refined(grid: Grid, spacing_mm: float) -> Grid:
+    """A grid between the same outermost points whose spacing is at most ``spacing_mm``."""
+    cells = np.asarray(grid.size) - 1
+    finer = np.where(cells > 0, cells * np.ceil(np.asarray(grid.spacing) / spacing_mm), 0)
+    spacing = np.where(finer > 0, cells * np.asarray(grid.spacing) / np.maximum(finer, 1), grid.spacing)
+    return Grid(tuple(int(n) + 1 for n in finer), tuple(spacing.tolist()), grid.origin, grid.direction)
 
 
 class LinearPoints:
