@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import pytest
 
 from regenv.envs.config import Config
-from regenv.envs.presets import PRESETS
+from regenv.envs.presets import PRESETS, fits
 from regenv.pages import SECTIONS, attributes_of, environment_page, environment_table
 from regenv.registration import TASKS
 
@@ -27,7 +27,7 @@ def test_every_keyword_is_on_the_page_and_explained(env_id):
         if field.name != "task":
             assert f"| `{field.name}` | `" in page
     for preset in PRESETS:
-        assert f'"{preset}"' in page
+        assert (f'"{preset}"' in page) == fits(preset, TASKS[env_id])
     assert ":class:" not in page
 
 
