@@ -64,7 +64,8 @@ class Case:
             projection along the first detector's, about the isocentre), to physical.
         alignment: ``(d + 1, d + 1)`` linear transform that a deformable environment is given.
         cameras: That took the fixed image.
-        privileged: What the truth says; None where it is withheld or unknown.
+        privileged: What the truth says of poses; None where it is withheld or unknown.
+        truth: All that is known, labels without points too; None where it is withheld.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Case:
     alignment: FloatArray
     cameras: tuple[Camera, ...]
     privileged: Privileged | None
+    truth: Truth | None = None
 
     @property
     def projects(self) -> bool:
@@ -193,7 +195,9 @@ def _readers(
         pair = dataset.load(index)
         if model.name != "sdm":  # only a deformable environment is given it; to others it would tell the truth
             pair = replace(pair, alignment=None)
-        return make_case(pair, ids[index], imaging, None if withheld else privileged_of(pair, model))
+        if withheld:
+            return make_case(replace(pair, truth=None), ids[index], imaging, None)
+        return make_case(pair, ids[index], imaging, privileged_of(pair, model))
 
     def start(case: Case, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
         if model.name == "sdm":
@@ -243,6 +247,7 @@ def make_case(pair: ImagePair, case_id: str, imaging: str, privileged: Privilege
         alignment=np.eye(d + 1) if pair.alignment is None else pair.alignment,
         cameras=pair.cameras,
         privileged=privileged,
+        truth=pair.truth,
     )
 
 

@@ -27,7 +27,7 @@ class LabelOverlap:
     """
 
     def __init__(self, case: Case, view: View, model: TransformModel) -> None:
-        truth = None if case.privileged is None else case.privileged.truth
+        truth = case.truth
         if truth is None or truth.labels_fixed is None or truth.labels_moving is None or case.cameras:
             raise DataError(f"reward='dice' needs label maps on both images, and pair {case.id!r} has none")
         self._case, self._model = case, model
