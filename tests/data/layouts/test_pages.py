@@ -7,9 +7,11 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from regenv.core.geometry import transform_points
 from regenv.data.dataset import make_dataset
 from regenv.data.layouts import LAYOUTS
 from regenv.data.pair import ImagePair
@@ -20,24 +22,27 @@ from tests.data.layouts import trees
 PAGES = Path(__file__).parents[3] / "docs" / "data"
 
 
-def blobs(root: Path, images: list[str], labels: list[str]) -> None:
-    for seed, name in enumerate(images):
-        trees.save(root / name, trees.image(trees.FIXED_MARKS, seed))
-    for seed, name in enumerate(labels):
-        trees.save(root / name, trees.labels_of(seed))
+def blobs(root: Path, images: list[str], labels: list[str], apart_mm: float = 0.0) -> None:
+    """Images and label maps, each ``apart_mm`` from the one before, as in the frames of different scanners."""
+    for names, make in ((images, lambda seed: trees.image(trees.FIXED_MARKS, seed)), (labels, trees.labels_of)):
+        for seed, name in enumerate(names):
+            made = make(seed)
+            made.SetOrigin([made.GetOrigin()[0] + seed * apart_mm, *made.GetOrigin()[1:]])
+            trees.save(root / name, made)
 
 
 def lits(root: Path) -> None:
-    blobs(root, [f"volume-{i}.nii" for i in range(12)], [f"segmentation-{i}.nii" for i in range(12)])
+    blobs(root, [f"volume-{i}.nii" for i in range(12)], [f"segmentation-{i}.nii" for i in range(12)], 150.0)
 
 
 def sliver(root: Path) -> None:
-    blobs(root, [f"liver-orig{i:03d}.mhd" for i in range(1, 13)], [f"liver-seg{i:03d}.mhd" for i in range(1, 13)])
+    numbers = range(1, 13)
+    blobs(root, [f"liver-orig{i:03d}.mhd" for i in numbers], [f"liver-seg{i:03d}.mhd" for i in numbers], 150.0)
 
 
 def msd(root: Path) -> None:
     names = [f"liver_{i}.nii.gz" for i in range(12)]
-    blobs(root, [f"imagesTr/{name}" for name in names], [f"labelsTr/{name}" for name in names])
+    blobs(root, [f"imagesTr/{name}" for name in names], [f"labelsTr/{name}" for name in names], 150.0)
     trees.text(root / "imagesTr" / "._liver_0.nii.gz", "macOS")
 
 
@@ -123,6 +128,10 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 """The folder that a page's code names, and what writes a miniature of it."""
 
 
+BETWEEN_PEOPLE = ("lits", "msd", "oai", "sliver")
+"""Pages whose manifest pairs different people for a deformable environment."""
+
+
 def test_every_page_is_run_and_listed() -> None:
     pages = {path.stem for path in PAGES.glob("*.md")} - {"index"}
     assert pages == set(WRITERS)
@@ -177,6 +186,10 @@ def test_the_environment_that_a_page_names_takes_the_pairs(
     assert pair.ndim == task.ndim
     if dataset.startswith(tuple(f"{name}:" for name in LAYOUTS)):
         assert pair.alignment is not None
+    if page in BETWEEN_PEOPLE:  # scanners' frames of two people have nothing in common
+        assert pair.alignment is not None
+        middle = transform_points(pair.alignment, pair.fixed.grid.centre)
+        np.testing.assert_allclose(middle, pair.moving.grid.centre, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
