@@ -7,7 +7,7 @@ from regenv.core.geometry import transform_points
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.frames import inside
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.dense import agreement, determinants, mask_points, misaligned, overlap, truth
+from tests.data.recipes.deformed import agreement, determinants, mask_points, misaligned, overlap, true_points
 
 RECIPES = {"brain_between": ("head", (84.0, 96.0, 80.0)), "brain_slices": ("axial", (84.0, 96.0))}
 
@@ -32,12 +32,12 @@ def test_the_points_are_what_alignment_and_displacement_say(case):
     known = pair.truth
     assert known.transform is None
     assert 150 < len(known.points_fixed) < 500
-    found = truth(recipe, pair, 3, known.points_fixed)
+    found = true_points(recipe, 3, pair, known.points_fixed)
     np.testing.assert_allclose(found, known.points_moving, atol=1e-5)
     assert inside(pair.fixed.grid, known.points_fixed).all()
     assert inside(pair.moving.grid, known.points_moving).mean() > 0.98
     if known.landmarks_fixed is not None:
-        found = truth(recipe, pair, 3, known.landmarks_fixed)
+        found = true_points(recipe, 3, pair, known.landmarks_fixed)
         np.testing.assert_allclose(found, known.landmarks_moving, atol=1e-5)
 
 
@@ -67,7 +67,7 @@ def test_structures_overlap_more_under_the_truth_than_at_the_start(case):
     recipe, pair, _ = case
     points = mask_points(pair, 30_000)
     aligned = transform_points(pair.alignment, points)
-    at_truth = truth(recipe, pair, 3, points)
+    at_truth = true_points(recipe, 3, pair, points)
     for organ in (Organ.WHITE_MATTER, Organ.CORTEX, Organ.VENTRICLES):
         assert overlap(pair, points, at_truth, organ) > overlap(pair, points, aligned, organ)
     assert overlap(pair, points, at_truth, Organ.WHITE_MATTER) > 0.6
@@ -76,7 +76,7 @@ def test_structures_overlap_more_under_the_truth_than_at_the_start(case):
 def test_the_truth_agrees_better_than_misalignments(case):
     recipe, pair, _ = case
     points = mask_points(pair)
-    at_truth = truth(recipe, pair, 3, points)
+    at_truth = true_points(recipe, 3, pair, points)
     best = agreement(pair, points, at_truth)
     assert best > max(agreement(pair, points, elsewhere) for elsewhere in misaligned(at_truth))
     assert best > agreement(pair, points, transform_points(pair.alignment, points))

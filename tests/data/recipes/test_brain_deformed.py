@@ -5,7 +5,7 @@ import pytest
 
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.dense import agreement, determinants, mask_points, misaligned, overlap, truth
+from tests.data.recipes.deformed import agreement, determinants, mask_points, misaligned, overlap, true_points
 
 RECIPE = get_recipe("brain_deformed")
 
@@ -26,7 +26,7 @@ def test_points_and_landmarks_are_what_the_displacement_says(pair):
         (pair.truth.points_fixed, pair.truth.points_moving),
         (pair.truth.landmarks_fixed, pair.truth.landmarks_moving),
     ):
-        np.testing.assert_allclose(truth(RECIPE, pair, 2, fixed), moving, atol=1e-6)
+        np.testing.assert_allclose(true_points(RECIPE, 2, pair, fixed), moving, atol=1e-6)
     assert np.array_equal(pair.alignment, np.eye(4))
     assert len(pair.truth.landmark_names) >= 20
 
@@ -43,7 +43,7 @@ def test_the_displacement_is_of_clinical_size_and_does_not_fold(seed):
 
 def test_the_truth_agrees_better_than_the_start_and_misalignments(pair):
     points = mask_points(pair)
-    at_truth = truth(RECIPE, pair, 2, points)
+    at_truth = true_points(RECIPE, 2, pair, points)
     for organ in (Organ.WHITE_MATTER, Organ.VENTRICLES, Organ.DEEP_GREY):
         assert overlap(pair, points, at_truth, organ) > max(0.7, overlap(pair, points, points, organ))
     best = agreement(pair, points, at_truth)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.misaligned import agreement, landmark_error, overlap, random_misalignments
+from tests.data.recipes.linear import agreement, landmark_error, overlap, random_misalignments
 
 RECIPE = get_recipe("brain_rigid")
 

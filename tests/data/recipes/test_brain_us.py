@@ -1,7 +1,5 @@
 """Ultrasound of brains with a tumour: to MR before the operation, and before to after the resection."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
@@ -10,16 +8,10 @@ from regenv.data.anatomy.glioma import opened, resected
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.recipe import get_recipe
 from regenv.data.recipes._brain_ultrasound import patient
-from tests.data.recipes.misaligned import agreement, landmark_error, overlap, random_misalignments
+from tests.data.recipes.linear import agreement, landmark_error, made, overlap, random_misalignments
 
 MR = get_recipe("brain_us")
 US = get_recipe("brain_us_us")
-
-
-@cache
-def made(recipe, seed, modalities, field_of_view):
-    """A pair that several tests look at."""
-    return recipe.make(seed, modalities, field_of_view)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from regenv.data.anatomy.cardiac import heart_of
 from regenv.data.anatomy.heartbeat import diastole, draw_heart, radii, systole
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.nonlinear import determinants, label_overlaps, sampled, share_beaten, true_points
+from tests.data.recipes.deformed import determinants, label_overlaps, sampled, share_beaten, true_points
 
 RECIPE = get_recipe("cardiac")
 CAVITY, WALL, RIGHT = int(Organ.LV_CAVITY), int(Organ.LV_WALL), int(Organ.RV_CAVITY)

@@ -6,7 +6,7 @@ import pytest
 from regenv.data.anatomy.cardiac import heart_of
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.nonlinear import determinants, label_overlaps, share_beaten, true_points
+from tests.data.recipes.deformed import determinants, label_overlaps, share_beaten, true_points
 
 RECIPE = get_recipe("cardiac_slices")
 CAVITY, WALL = int(Organ.LV_CAVITY), int(Organ.LV_WALL)

@@ -8,7 +8,7 @@ from regenv.data.anatomy.region import HEAD_LEVELS, head_slab
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.anatomy.torso import torso
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.misaligned import agreement, landmark_error, overlap, random_misalignments
+from tests.data.recipes.linear import agreement, landmark_error, overlap, random_misalignments
 
 RECIPE = get_recipe("head_slices")
 

@@ -9,7 +9,7 @@ from regenv.data.anatomy.knee import LANDMARKS, draw_knee, knee
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.recipe import get_recipe
 from regenv.data.recipes.knee import correspond
-from tests.data.recipes.nonlinear import determinants, label_overlaps, share_beaten, true_points
+from tests.data.recipes.deformed import determinants, label_overlaps, share_beaten, true_points
 
 RECIPE = get_recipe("knee")
 BONES = (int(Organ.FEMUR), int(Organ.TIBIA), int(Organ.PATELLA))

@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_pair(pair):
 def test_the_displacement_is_that_of_the_points_and_the_landmarks(pair):
     t = pair.truth
     for fixed, moving in ((t.points_fixed, t.points_moving), (t.landmarks_fixed, t.landmarks_moving)):
-        np.testing.assert_allclose(deformed.truth(RECIPE, pair, 3, FIELD, fixed), moving, atol=1e-4)
+        np.testing.assert_allclose(deformed.true_points(RECIPE, 3, pair, fixed, FIELD), moving, atol=1e-4)
     assert len(t.landmark_names) == len(set(t.landmark_names)) >= 100
     assert 100 <= len(t.points_fixed) <= 800
 
@@ -63,14 +63,17 @@ def test_lung_is_denser_breathed_out_by_the_mass_that_it_keeps(pair):
 
 def test_images_agree_best_at_the_truth(pair):
     points = deformed.mask_points(pair)
-    at = deformed.truth(RECIPE, pair, 3, FIELD, points)
-    best = deformed.agreement(pair, points, at)
+    at = deformed.true_points(RECIPE, 3, pair, points, FIELD)
+    best = deformed.correlation(pair, points, at)
     assert best > 0.93
-    assert all(deformed.agreement(pair, points, at + shift) < best for shift in deformed.misalignments(3))
-    assert deformed.agreement(pair, points, points) < best
+    assert all(
+        deformed.correlation(pair, points, elsewhere) < best
+        for elsewhere in deformed.misaligned(at, millimetres=(8.0, 40.0))
+    )
+    assert deformed.correlation(pair, points, points) < best
     for organ in (Organ.LUNG_LEFT, Organ.LUNG_RIGHT):
-        known = deformed.overlaps(pair, points, at, organ)
-        assert known > 0.93 and known >= deformed.overlaps(pair, points, points, organ)
+        known = deformed.overlap(pair, points, at, organ)
+        assert known > 0.93 and known >= deformed.overlap(pair, points, points, organ)
 
 
 @pytest.mark.parametrize("seed", range(8))

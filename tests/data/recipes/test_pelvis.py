@@ -6,7 +6,7 @@ import pytest
 from regenv.data.anatomy.pelvis import PelvisSubject, pelvis
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.recipe import get_recipe
-from tests.data.recipes import misaligned
+from tests.data.recipes import linear
 
 RECIPE = get_recipe("pelvis")
 CASES = [("pelvis", 0, "t2"), ("pelvis", 3, "t1"), ("spine", 1, "t2")]
@@ -29,18 +29,18 @@ def test_equal_seeds_give_equal_bytes():
 
 
 def test_the_truth_is_exact_and_best(pair):
-    assert misaligned.landmark_error(pair) < 1e-9
+    assert linear.landmark_error(pair) < 1e-9
     assert len(pair.truth.landmark_names) == len(pair.truth.landmarks_fixed) >= 6
-    best = misaligned.agreement(pair, pair.truth.transform)
-    others = misaligned.random_misalignments(pair, np.random.default_rng(0), 50, 15, 40)
-    assert np.mean([misaligned.agreement(pair, t) < best for t in others]) == 1.0
+    best = linear.agreement(pair, pair.truth.transform)
+    others = linear.random_misalignments(pair, np.random.default_rng(0), 50, 15, 40)
+    assert np.mean([linear.agreement(pair, t) < best for t in others]) == 1.0
 
 
 def test_labels_meet_at_the_truth(pair):
     for label in np.unique(pair.truth.labels_fixed):
         size = (pair.truth.labels_fixed == label).sum() * np.prod(pair.fixed.grid.spacing) / 1000
         if label in (Organ.PELVIS_BONE, Organ.FEMUR_LEFT, Organ.BLADDER, Organ.SPINE) and size > 60:
-            assert misaligned.overlap(pair, pair.truth.transform, label) > 0.7
+            assert linear.overlap(pair, pair.truth.transform, label) > 0.7
 
 
 def test_the_patient_lies_differently_in_the_two_scans(pair):

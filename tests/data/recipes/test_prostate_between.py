@@ -9,7 +9,7 @@ import pytest
 from regenv.core.geometry import transform_points
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.nonlinear import determinants, label_overlaps, share_beaten, true_points
+from tests.data.recipes.deformed import determinants, label_overlaps, share_beaten, true_points
 
 NAMES = ("prostate_between", "prostate_slices")
 SEEDS = range(4)

@@ -6,7 +6,7 @@ import pytest
 from regenv.core.geometry import transform_points
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes import misaligned, nonlinear
+from tests.data.recipes import deformed, linear
 
 SEEDS = range(4)
 GLAND, CENTRAL, BLADDER = int(Organ.PROSTATE), int(Organ.CENTRAL_GLAND), int(Organ.BLADDER)
@@ -34,13 +34,12 @@ def test_equal_seeds_give_equal_bytes(recipe):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_rigid_truth_is_exact_and_best(rigid, seed):
     pair = rigid[seed]
-    assert misaligned.landmark_error(pair) < 1e-9
-    assert misaligned.overlap(pair, pair.truth.transform, GLAND) > 0.8
-    assert misaligned.overlap(pair, pair.truth.transform, CENTRAL) > 0.75
-    best = misaligned.agreement(pair, pair.truth.transform)
+    assert linear.landmark_error(pair) < 1e-9
+    assert linear.overlap(pair, pair.truth.transform, GLAND) > 0.8
+    assert linear.overlap(pair, pair.truth.transform, CENTRAL) > 0.75
+    best = linear.agreement(pair, pair.truth.transform)
     others = [
-        misaligned.agreement(pair, t)
-        for t in misaligned.random_misalignments(pair, np.random.default_rng(seed), 50, 20, 20)
+        linear.agreement(pair, t) for t in linear.random_misalignments(pair, np.random.default_rng(seed), 50, 20, 20)
     ]
     assert np.mean(np.array(others) < best) >= 0.98
 
@@ -74,14 +73,14 @@ def test_the_soft_truth_is_exact(soft, seed):
     pair = soft[seed]
     for kind in ("points", "landmarks"):
         fixed, moving = (getattr(pair.truth, f"{kind}_{role}") for role in ("fixed", "moving"))
-        np.testing.assert_allclose(nonlinear.true_points(SOFT, seed, pair, fixed), moving, atol=1e-4)
+        np.testing.assert_allclose(deformed.true_points(SOFT, seed, pair, fixed), moving, atol=1e-4)
     assert 100 <= len(pair.truth.points_fixed) <= 500
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_labels_meet_through_the_soft_truth(soft, seed):
     pair = soft[seed]
-    overlaps = nonlinear.label_overlaps(SOFT, seed, pair)
+    overlaps = deformed.label_overlaps(SOFT, seed, pair)
     for label in (GLAND, CENTRAL):
         start, end = overlaps[label]
         assert end > start + 0.02
@@ -90,13 +89,13 @@ def test_labels_meet_through_the_soft_truth(soft, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_images_agree_best_at_the_soft_truth(soft, seed):
-    assert nonlinear.share_beaten(SOFT, seed, soft[seed], millimetres=12.0) >= 0.94
+    assert deformed.share_beaten(SOFT, seed, soft[seed], millimetres=12.0) >= 0.94
 
 
 def test_the_displacement_holds_for_whatever_the_fixed_image_is(soft):
     other = SOFT.make(1, ("t2", "us"), "prostate")
     np.testing.assert_allclose(other.fixed.grid.frame, soft[1].fixed.grid.frame)
-    moved = nonlinear.true_points(SOFT, 1, other, other.truth.points_fixed)
+    moved = deformed.true_points(SOFT, 1, other, other.truth.points_fixed)
     np.testing.assert_allclose(moved, other.truth.points_moving, atol=1e-4)
 
 
@@ -104,7 +103,7 @@ def test_the_probe_presses_and_nothing_folds():
     size, least = [], []
     middle = np.zeros((1, 3))
     for seed in range(40):
-        least.append(nonlinear.determinants(SOFT, seed, (45.0,) * 3, 5.0).min())
+        least.append(deformed.determinants(SOFT, seed, (45.0,) * 3, 5.0).min())
         points = transform_points(np.eye(4), np.random.default_rng(0).uniform(-22, 22, (200, 3)))
         size.append(np.linalg.norm(SOFT.displacement(seed, "prostate", points), axis=1))
     assert min(least) > 0.25

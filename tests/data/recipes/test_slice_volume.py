@@ -5,7 +5,7 @@ import pytest
 
 from regenv.core.resample import label_resample
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.misaligned import agreement, random_misalignments
+from tests.data.recipes.linear import agreement, random_misalignments
 
 RECIPE = get_recipe("slice_volume")
 

@@ -1,21 +1,13 @@
 """PET and CT of one trunk: reproducible, exact, and hidden from the headers."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
-from tests.data.recipes.misaligned import agreement, landmark_error, overlap, random_misalignments
+from tests.data.recipes.linear import agreement, landmark_error, made, overlap, random_misalignments
 
 RECIPE = get_recipe("torso_ctpet")
-
-
-@cache
-def made(recipe, seed, modalities, field_of_view):
-    """A pair that several tests look at."""
-    return recipe.make(seed, modalities, field_of_view)
 
 
 @pytest.fixture(scope="module")

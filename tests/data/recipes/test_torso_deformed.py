@@ -30,7 +30,7 @@ def test_the_displacement_is_that_of_the_points_and_the_landmarks(scanned):
     field_of_view, pair = scanned
     t = pair.truth
     for fixed, moving in ((t.points_fixed, t.points_moving), (t.landmarks_fixed, t.landmarks_moving)):
-        np.testing.assert_allclose(deformed.truth(RECIPE, pair, 1, field_of_view, fixed), moving, atol=1e-4)
+        np.testing.assert_allclose(deformed.true_points(RECIPE, 1, pair, fixed, field_of_view), moving, atol=1e-4)
     assert "T12_body" in t.landmark_names
     assert 100 <= len(t.points_fixed) <= 500
     moved = np.linalg.norm(t.points_moving - t.points_fixed, axis=1)
@@ -40,23 +40,23 @@ def test_the_displacement_is_that_of_the_points_and_the_landmarks(scanned):
 def test_images_agree_best_at_the_truth(scanned):
     field_of_view, pair = scanned
     points = deformed.mask_points(pair)
-    at = deformed.truth(RECIPE, pair, 1, field_of_view, points)
-    best = deformed.agreement(pair, points, at, -400.0, 600.0)
+    at = deformed.true_points(RECIPE, 1, pair, points, field_of_view)
+    best = deformed.correlation(pair, points, at, -400.0, 600.0)
     assert best > 0.55
-    for shift in deformed.misalignments(3):
-        assert deformed.agreement(pair, points, at + shift, -400.0, 600.0) < best
-    assert deformed.agreement(pair, points, transform_points(pair.alignment, points), -400.0, 600.0) < best
+    for elsewhere in deformed.misaligned(at, millimetres=(8.0, 40.0)):
+        assert deformed.correlation(pair, points, elsewhere, -400.0, 600.0) < best
+    assert deformed.correlation(pair, points, transform_points(pair.alignment, points), -400.0, 600.0) < best
 
 
 def test_labels_overlap_at_the_truth(scanned):
     field_of_view, pair = scanned
     points = pair.fixed.grid.points()[::2, ::2, ::2].reshape(-1, 3)
-    known = deformed.truth(RECIPE, pair, 1, field_of_view, points)
+    known = deformed.true_points(RECIPE, 1, pair, points, field_of_view)
     organs = {"torso": (Organ.LUNG_LEFT, Organ.HEART), "spine": (Organ.LIVER,)}[field_of_view]
     for organ in (*organs, Organ.SPINE):
-        best = deformed.overlaps(pair, points, known, organ)
+        best = deformed.overlap(pair, points, known, organ)
         assert best > (0.8 if organ == Organ.SPINE else 0.9)
-        assert best > deformed.overlaps(pair, points, points, organ)
+        assert best > deformed.overlap(pair, points, points, organ)
 
 
 def test_values_are_those_of_the_scanners(scanned):

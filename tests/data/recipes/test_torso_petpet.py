@@ -1,22 +1,14 @@
 """PET before and after treatment: an affine change that is exact, and uptake that differs."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
 from regenv.data.recipes.torso_petpet import weight_change
-from tests.data.recipes.misaligned import agreement, landmark_error, overlap, random_misalignments
+from tests.data.recipes.linear import agreement, landmark_error, made, overlap, random_misalignments
 
 RECIPE = get_recipe("torso_petpet")
-
-
-@cache
-def made(recipe, seed, modalities, field_of_view):
-    """A pair that several tests look at."""
-    return recipe.make(seed, modalities, field_of_view)
 
 
 @pytest.fixture(scope="module")
