@@ -247,7 +247,10 @@ FAMILIES = (
         cartilage; bones and cartilages are labelled.""",
         ("mr", "mr"),
         {"similarity": "ncc", "recipe": "knee", "field_of_view": "knee", "view_spacing_mm": 2.0},
-        {"Affine": {**_AFFINE, **_SMALL, "misalignment": {"mm": 15.0, "deg": 15.0, "%": 10.0}}, "SDM": _SDM},
+        {
+            "Affine": {**_AFFINE, **_SMALL, "misalignment": {"mm": 15.0, "deg": 15.0, "%": 10.0}, "success_mm": 6.0},
+            "SDM": _SDM,
+        },
     ),
     Family(
         "ChestXRay",
