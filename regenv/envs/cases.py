@@ -18,7 +18,7 @@ from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair, Truth
 from regenv.envs.fits import fit_points
 from regenv.envs.starts import draw_start
-from regenv.envs.windows import moving_values, windowed
+from regenv.envs.windows import RENDERED_HEADROOM, moving_values, windowed
 from regenv.errors import DataError, WithheldError, near_miss
 from regenv.task import PROJECTIONS
 
@@ -230,7 +230,8 @@ def make_case(pair: ImagePair, case_id: str, imaging: str, privileged: Privilege
             f"{len(pair.cameras)}"
         )
     d = pair.ndim
-    fixed, fixed_background, window = windowed(pair.fixed)
+    headroom = RENDERED_HEADROOM if imaging == "radiograph" else 0.0
+    fixed, fixed_background, window = windowed(pair.fixed, headroom)
     moving, moving_background = moving_values(pair.moving, imaging)
     return Case(
         id=case_id,

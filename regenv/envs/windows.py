@@ -17,6 +17,10 @@ FIXED_WINDOWS: dict[str, tuple[float, float]] = {
 }
 
 
+RENDERED_HEADROOM = 0.15
+"""Of the window of radiographs: those rendered have one energy and no scatter, and are about a tenth brighter."""
+
+
 def window_of(image: Image) -> tuple[float, float]:
     """Lower and upper intensity of the image's window, computed once from the whole image.
 
@@ -32,9 +36,15 @@ def window_of(image: Image) -> tuple[float, float]:
     return float(low), max(float(high), low + 1e-6)
 
 
-def windowed(image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
-    """The image's array and its background mapped to [0, 1] by its window, clipped; and the window."""
+def windowed(image: Image, headroom: float = 0.0) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
+    """The image's array and its background mapped to [0, 1] by its window, clipped; and the window.
+
+    Args:
+        image: The image.
+        headroom: Share by which the window is widened at its upper end.
+    """
     low, high = window_of(image)
+    high += headroom * (high - low)
     scaled = (image.array - np.float32(low)) * np.float32(1.0 / (high - low))
     background = float(np.clip((image.background - low) / (high - low), 0.0, 1.0))
     return np.clip(scaled, 0.0, 1.0, out=scaled), background, (low, high)
