@@ -217,7 +217,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         chosen = dict(options)
         if isinstance(chosen.get("pair"), list | tuple | np.ndarray):
             chosen["pair"] = chosen["pair"][lane]
-        if "start" in chosen and np.ndim(chosen["start"]) == 3:
+        if "start" in chosen and np.ndim(chosen["start"]) == self._engine.motion.identity.ndim + 1:
             chosen["start"] = chosen["start"][lane]
         return chosen
 

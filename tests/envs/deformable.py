@@ -1,0 +1,42 @@
+"""Deformable pairs and models for tests: those of an environment, changed in one respect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from regenv.core.deformation import StatisticalDeformation
+from regenv.data.dataset import Dataset, make_dataset
+from regenv.data.pair import ImagePair
+from regenv.registration import TASKS
+
+
+def own_dataset(env_id: str, split: str = "train") -> Dataset:
+    """The embedded pairs of an id."""
+    task = TASKS[env_id]
+    return make_dataset(
+        "phantom",
+        split=split,
+        modalities=task.modalities,
+        field_of_view=task.field_of_view,
+        model=task.model,
+        ndim=task.ndim,
+        recipe=task.recipe,
+    )
+
+
+class Changed:
+    """The first pairs of a data set, each changed by a function."""
+
+    def __init__(self, base: Dataset, change: Callable[[ImagePair], ImagePair], count: int = 1) -> None:
+        self._base, self._change = base, change
+        self.name, self.split, self.ndim = "changed", base.split, base.ndim
+        self.ids, self.subjects = base.ids[:count], base.subjects[:count]
+
+    def load(self, index: int) -> ImagePair:
+        """Pair ``index``."""
+        return self._change(self._base.load(index))
+
+
+def stronger(model: StatisticalDeformation, factor: float) -> StatisticalDeformation:
+    """A model whose standard deviations are so many times as large."""
+    return StatisticalDeformation(model.modes * factor, model.extent_mm, model.sigmas * factor, model.explained)
