@@ -70,6 +70,15 @@ def parallel_env(
     config = make_config(env_id, preset, **keywords)
     if config.actions not in ("discrete", "unit"):
         raise OptionError(f"actions={config.actions!r}: agents propose discrete actions; use 'discrete' or 'unit'")
+    if config.dtype != "uint8" or config.parameters:
+        raise OptionError(
+            f"dtype={config.dtype!r}, parameters={config.parameters}: agents see uint8 images alone; leave both out"
+        )
+    if agents != "axes" and config.observation != "slices":
+        raise OptionError(
+            f"observation={config.observation!r}: agents see slices of their regions; use observation='slices', or "
+            "agents='axes', who see the whole view"
+        )
     engine = Engine(config, lanes=1)
     team = _team(engine, agents, region_size)
     kind: Any = type("RegistrationParallelEnv", (_ParallelRegistration, base), {})
@@ -96,12 +105,14 @@ def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], siz
     if isinstance(agents, str):
         check_option("agents", agents, ("axes",))
         return {name: _Member(_axis_table(scheme, k), None) for k, name in enumerate(engine.model.names)}
-    if isinstance(agents, int):
+    if isinstance(agents, Mapping):
+        points = {str(name): _point(name, point) for name, point in agents.items()}
+    elif isinstance(agents, int | np.integer) and not isinstance(agents, bool):
         if agents < 1:
             raise OptionError(f"agents={agents} must be at least 1")
-        points = {f"region_{i}": point for i, point in enumerate(spread(agents, engine.view))}
+        points = {f"region_{i}": point for i, point in enumerate(spread(int(agents), engine.view))}
     else:
-        points = {str(name): np.asarray(point, dtype=np.float64) for name, point in agents.items()}
+        raise OptionError(f"agents={agents!r} is neither a number of regions, nor {{name: point}}, nor 'axes'")
     if not points:
         raise OptionError("agents={} names none; give at least one point, or a number of regions")
     members = {}
@@ -109,6 +120,14 @@ def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], siz
         view = region_view(engine.view, engine.config.task.imaging, point, size, name)
         members[name] = _Member(scheme.table, engine.make_canvas(1, view, threads=1))
     return members
+
+
+def _point(name: object, point: Sequence[float]) -> NDArray[np.float64]:
+    """The middle of a region as given; where it may lie is checked by :func:`region_view`."""
+    try:
+        return np.asarray(point, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"agent {name!r}: a region's middle is a point in mm, got {point!r}") from error
 
 
 def _axis_table(scheme: DiscreteActions, k: int) -> NDArray[np.float64]:
@@ -146,8 +165,8 @@ def region_view(view: View, imaging: str, point: NDArray[np.float64], size: int,
             f"agent {name!r}: a region's middle is {d} numbers within {view.extent_mm / 2:g} mm of the centre of the "
             f"view, got {point.tolist()}"
         )
-    if not 8 <= size <= view.size:
-        raise OptionError(f"region_size must be from 8 to the view's {view.size} pixels, got {size}")
+    if not isinstance(size, int | np.integer) or not 8 <= size <= view.size:
+        raise OptionError(f"region_size must be from 8 to the view's {view.size} pixels, got {size!r}")
     middle = point / view.spacing_mm + (view.size - 1) / 2
     if d == 3 and imaging == "volume":
         planes = orthogonal_planes((view.size,) * 3, middle)
@@ -260,7 +279,15 @@ class _ParallelRegistration:
             proposal = actions[name]
             weight = 1.0
             if self._confident:
-                weight = float(np.clip(np.asarray(proposal["confidence"], dtype=np.float64).reshape(-1)[0], 0.0, 1.0))
+                if not isinstance(proposal, Mapping) or not {"action", "confidence"} <= set(proposal):
+                    raise ValueError(
+                        f"agent {name!r}: a proposal is a dict of action and confidence, got {proposal!r}; with "
+                        "combine='mean' or 'vote' it is the action alone"
+                    )
+                weight = float(np.asarray(proposal["confidence"], dtype=np.float64).reshape(-1)[0])
+                if not np.isfinite(weight):
+                    raise ValueError(f"agent {name!r}: confidence {weight} is no number in [0, 1]")
+                weight = min(max(weight, 0.0), 1.0)
                 proposal = proposal["action"]
             if not self._team[name].table.shape[0] > int(proposal) >= 0:
                 raise ValueError(f"agent {name!r}: action {proposal!r} is not in {self.action_spaces[name]}")

@@ -134,6 +134,13 @@ def test_more_agents_leave_the_others_where_they_are():
         ({"agents": {"flat": (0.0, 0.0)}}, "3 numbers"),
         ({"combine": "votes"}, "vote"),
         ({"region_size": 99}, "64"),
+        ({"region_size": "wide"}, "64 pixels, got 'wide'"),
+        ({"agents": 2.5}, "agents=2.5 is neither a number of regions"),
+        ({"agents": True}, "agents=True is neither"),
+        ({"agents": {"odd": "middle"}}, "agent 'odd': a region's middle is a point in mm, got 'middle'"),
+        ({"observation": "zoom"}, "use observation='slices'"),
+        ({"dtype": "float32"}, "leave both out"),
+        ({"parameters": True, "agents": "axes"}, "leave both out"),
         ({"actions": "continuous"}, "discrete"),
         ({"render_mode": "human"}, "rgb_array"),
     ],
@@ -149,6 +156,20 @@ def test_the_test_split_keeps_the_truth():
     assert all("tre" not in info for info in infos.values())
     with pytest.raises(WithheldError):
         parallel_env("T1T2-Rigid-v0", split="test", reward="tre")
+
+
+def test_a_proposal_that_is_none_is_refused():
+    env = parallel_env("CTMR-Affine2D-v0", agents=1)
+    before = env.reset(seed=0)[1]["region_0"]["transform"]
+    for proposal, message in (
+        (3, "a dict of action and confidence, got 3"),
+        ({"action": 3}, "a dict of action and confidence"),
+        ({"action": 3, "confidence": np.array([np.nan])}, "confidence nan is no number"),
+    ):
+        with pytest.raises(ValueError, match=f"agent 'region_0': .*{message}"):
+            env.step({"region_0": proposal})
+    after = env.step({"region_0": {"action": 3, "confidence": np.array([0.0])}})[-1]["region_0"]["transform"]
+    np.testing.assert_array_equal(after, before)
 
 
 def test_a_missing_proposal_is_named():
