@@ -134,9 +134,10 @@ FAMILIES = (
     ),
     Family(
         "T1T2",
-        "T1- to T2-weighted MR of the brain",
+        "T2- to T1-weighted MR of the brain",
         """A T2-weighted MR (moving) of the brain is brought to the T1-weighted one (fixed) of the same subject, who has
-        moved between the sequences. ``dataset`` options aside, PD and FLAIR come by the same recipe.""",
+        moved between the sequences. PD and FLAIR are a data set away:
+        `regenv.data.dataset.make_dataset("phantom", recipe="brain_rigid", modalities=("flair", "pd"))`.""",
         ("t1", "t2"),
         {"similarity": "mi", "recipe": "brain_rigid", "field_of_view": "head"},
         {
@@ -284,7 +285,13 @@ FAMILIES = (
         """An MR volume (moving) is posed so that it contains a single thick slice (fixed) of the same brain, as in
         motion correction of fetal MR and in slice-wise functional imaging.""",
         ("t2", "t2"),
-        {"similarity": "ncc", "recipe": "slice_volume", "field_of_view": "adult", "imaging": "slice"},
+        {
+            "similarity": "ncc",
+            "recipe": "slice_volume",
+            "field_of_view": "adult",
+            "imaging": "slice",
+            "planes": {"stack": 3},
+        },
         {"Rigid": {**_SMALL_RIGID, "misalignment": {"mm": 12.0, "deg": 12.0}}},
     ),
     Family(

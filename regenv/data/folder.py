@@ -249,6 +249,7 @@ def load_row(row: Row, ndim: int) -> ImagePair:
         _read_mask(row.moving_mask, moving.grid),
         truth if known else None,
         read_alignment(row, fixed.grid, moving.grid),
+        slice_mm=row.slice_mm,
     )
 
 

@@ -35,6 +35,7 @@ COLUMNS = {
         ".h5, .txt), identity (the files' own frames) or centres (their middles together); default: transform, else "
         "identity where anything is known of the truth"
     ),
+    "slice_mm": "how thick the fixed image's slices are, where gaps lie between them (default: they touch)",
     "split": "train, validation or test (without this column all is test)",
     "aligned": "true where the files lie in one frame: the truth is then the identity, and each case gets a random one",
     "cases": "cases made of the pair, each with its own random frame (default 1)",
@@ -60,6 +61,7 @@ class Row:
         simulate: ``"fixed"`` or ``"moving"`` where that image is simulated from the other, else None.
         random_frame: Whether each case gets a random physical frame.
         alignment: One of :data:`ALIGNMENTS`, a path, or None.
+        slice_mm: Thickness of the fixed slices in mm, or None.
     """
 
     line: int
@@ -82,6 +84,7 @@ class Row:
     random_frame: bool = False
     cases: int = 1
     simulate: str | None = None
+    slice_mm: float | None = None
 
 
 def read_manifest(path: Path, modalities: Sequence[str]) -> tuple[Row, ...]:
@@ -205,6 +208,7 @@ def _row(number: int, cells: dict[str, str], folder: Path, modalities: Sequence[
         cases=cases,
         simulate=simulate,
         alignment=_alignment(folder, cells.get("alignment")),
+        slice_mm=_millimetres("slice_mm", cells.get("slice_mm")),
         **sides,
         **files,  # type: ignore[arg-type]
     )
@@ -275,6 +279,16 @@ def _truth_value(column: str, text: str) -> bool:
     if text.lower() not in known:
         raise DataError(f"{column} {text!r} must be true or false")
     return known[text.lower()]
+
+
+def _millimetres(column: str, text: str | None) -> float | None:
+    try:
+        width = None if text is None else float(text)
+    except ValueError:
+        width = -1.0
+    if width is not None and not 0 < width < 1000:
+        raise DataError(f"{column} {text!r} must be a positive number of millimetres")
+    return width
 
 
 def _count(text: str) -> int:

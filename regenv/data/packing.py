@@ -29,6 +29,8 @@ def pack(pair: ImagePair) -> dict[str, NDArray[Any]]:
             arrays[f"{role}_mask"] = mask
     if pair.alignment is not None:
         arrays["alignment"] = pair.alignment
+    if pair.slice_mm is not None:
+        arrays["slice_mm"] = np.array(pair.slice_mm)
     for i, camera in enumerate(pair.cameras):
         arrays[f"camera_{i}"] = np.vstack([camera.source, camera.isocentre, _grid_rows(camera.grid)])
         arrays[f"camera_{i}_size"] = np.array(camera.grid.size)
@@ -68,7 +70,9 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> ImagePair:
         label_names={int(value): str(name) for value, name in names},
     )
     fixed, moving = images
-    return ImagePair("", "", fixed, moving, masks[0], masks[1], truth, arrays.get("alignment"), tuple(cameras))
+    thick = float(arrays["slice_mm"]) if "slice_mm" in arrays else None
+    given = arrays.get("alignment")
+    return ImagePair("", "", fixed, moving, masks[0], masks[1], truth, given, tuple(cameras), thick)
 
 
 def bytes_held(pair: ImagePair) -> int:

@@ -60,6 +60,7 @@ class ImagePair:
             deformable model, which finds the rest: ``T(x) = alignment (x + u(x))``; None for the identity. Other models
             ignore it.
         cameras: In projection, the cameras that took the fixed image: ``fixed.array[v]`` is what ``cameras[v]`` saw.
+        slice_mm: How thick the fixed image's slices are in mm, where gaps lie between them; None where they touch.
     """
 
     id: str
@@ -71,6 +72,7 @@ class ImagePair:
     truth: Truth | None = None
     alignment: NDArray[np.float64] | None = None
     cameras: tuple[Camera, ...] = ()
+    slice_mm: float | None = None
 
     @property
     def ndim(self) -> int:

@@ -34,7 +34,7 @@ class SliceCanvas(Canvas):
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Canvas`."""
-        count, thickness = case.fixed_grid.size[2], case.fixed_grid.spacing[2]
+        count, apart = case.fixed_grid.size[2], case.fixed_grid.spacing[2]
         for centres, planes, buffers in zip(self._centres, self._planes, self.levels, strict=True):
             if count != len(buffers.level.planes):
                 raise DataError(
@@ -44,10 +44,10 @@ class SliceCanvas(Canvas):
             across = (np.arange(SAMPLES) + 0.5) / SAMPLES - 0.5
             centres[lane] = buffers.level.planes
             for s in range(count):
-                depth = (s - (count - 1) / 2) * thickness
+                depth = (s - (count - 1) / 2) * apart
                 centres[lane, s, 0, 2] = middle + depth / spacing
                 planes[lane, s * SAMPLES : (s + 1) * SAMPLES] = centres[lane, s]
-                planes[lane, s * SAMPLES : (s + 1) * SAMPLES, 0, 2] += across * thickness / spacing
+                planes[lane, s * SAMPLES : (s + 1) * SAMPLES, 0, 2] += across * case.slice_mm / spacing
         super().load(lane, case)
 
     def planes_of(self, buffers: LevelBuffers, lane: int) -> NDArray[np.float64]:

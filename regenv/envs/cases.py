@@ -64,6 +64,7 @@ class Case:
             projection along the first detector's, about the isocentre), to physical.
         alignment: ``(d + 1, d + 1)`` linear transform that a deformable environment is given.
         cameras: That took the fixed image.
+        slice_mm: How thick the fixed image's slices are.
         privileged: What the truth says of poses; None where it is withheld or unknown.
         truth: All that is known, labels without points too; None where it is withheld.
     """
@@ -81,6 +82,7 @@ class Case:
     frame: FloatArray
     alignment: FloatArray
     cameras: tuple[Camera, ...]
+    slice_mm: float
     privileged: Privileged | None
     truth: Truth | None = None
 
@@ -247,6 +249,7 @@ def make_case(pair: ImagePair, case_id: str, imaging: str, privileged: Privilege
         frame=pair.cameras[0].frame if pair.cameras else pair.fixed.grid.frame,
         alignment=np.eye(d + 1) if pair.alignment is None else pair.alignment,
         cameras=pair.cameras,
+        slice_mm=pair.fixed.grid.spacing[-1] if pair.slice_mm is None else pair.slice_mm,
         privileged=privileged,
         truth=pair.truth,
     )

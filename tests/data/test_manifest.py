@@ -75,6 +75,11 @@ def test_simulated_rows(tmp_path: Path) -> None:
     assert alone.simulate == "fixed"
 
 
+def test_slices_with_gaps(tmp_path: Path) -> None:
+    rows = read(tmp_path, "fixed,moving,slice_mm\nstack.mha,a.mha,4.5\nslab.mha,a.mha,\n")
+    assert [row.slice_mm for row in rows] == [4.5, None]
+
+
 BAD = {
     "fixd,moving\na,b\n": r"pairs\.csv: column 'fixd' is unknown; did you mean 'fixed'\?",
     "fixed,movin_landmarks,moving\na,b,c\n": r"column 'movin_landmarks' is unknown; did you mean 'moving_landmarks'\?",
@@ -90,6 +95,8 @@ BAD = {
     "fixed,moving,frame\na,b,randm\n": r"frame 'randm' is unknown; did you mean 'random'\?",
     "fixed,moving,cases\na,b,2\n": r"2 cases of one pair need frame 'random'",
     "fixed,moving,aligned,cases\na,b,1,0\n": r"cases '0' must be a whole number from 1",
+    "fixed,moving,slice_mm\na,b,thick\n": r"slice_mm 'thick' must be a positive number of millimetres",
+    "fixed,moving,slice_mm\na,b,0\n": r"slice_mm '0' must be a positive number of millimetres",
     "fixed,moving,aligned,transform\na,b,1,t.tfm\n": r"leave 'aligned' or 'transform' empty",
     "fixed,moving,fixed_landmarks\na,b,p.csv\n": r"fixed_landmarks is given and moving_landmarks is not; give both",
     "fixed,moving,moving_labels\na,b,p.mha\n": r"moving_labels is given and fixed_labels is not; give both",

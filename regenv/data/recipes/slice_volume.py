@@ -28,7 +28,7 @@ from regenv.data.recipes._brain_scans import (
 )
 from regenv.data.recipes._scans import tilt
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same seed gives other images."""
 
 _NAME = "slice_volume"
@@ -58,7 +58,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         labels.append(structures)
         masks.append(head)
     truth = Truth(transform=np.eye(4), labels_fixed=labels[0], labels_moving=labels[1], label_names=LABEL_NAMES)
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, slice_mm=thick[0])
 
 
 def _subject(seed: int, field_of_view: str) -> tuple[Anatomy, FloatArray]:
