@@ -1,8 +1,9 @@
-"""Pictures of an episode of each environment for its page: the start, some steps on, and the end, by the expert.
+"""Pictures of the environments: an episode of each for its page, and all families on one sheet for the first page.
 
     python docs/pictures.py [ID ...]
 
-Writes `docs/assets/episodes/ID.png`. Seed 0 of the validation split; the expert knows the truth.
+Writes `docs/assets/episodes/ID.png` (the start, a quarter of the way, and the end, by the expert, who knows the truth)
+and, if no id is named, `docs/assets/family.png`. Seed 0 of the validation split.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import regenv  # noqa: F401  (registers the environments)
 from regenv.registration import TASKS
 
-FOLDER = Path(__file__).resolve().parent / "assets" / "episodes"
+ASSETS = Path(__file__).resolve().parent / "assets"
 COLOURS = 128
 SEED = 0
+TILE = 112  # pixels of a side of an image on the sheet
+COLUMNS = 5
+CAPTION = 16
+PLANES = {"CTCBCT": 1, "LungCT": 1, "CTPET": 1, "PETPET": 1, "KneeMR": 2}  # slice that is shown; axial where not named
 
 
 def frames(env_id: str) -> list[np.ndarray]:
@@ -34,7 +39,7 @@ def frames(env_id: str) -> list[np.ndarray]:
     return [seen[0], seen[len(seen) // 4], seen[-1]]
 
 
-def picture(env_id: str) -> Image.Image:
+def episode(env_id: str) -> Image.Image:
     """The frames, wide ones below each other."""
     shown = frames(env_id)
     axis = 0 if shown[0].shape[1] > 1.5 * shown[0].shape[0] else 1
@@ -42,12 +47,51 @@ def picture(env_id: str) -> Image.Image:
     return Image.fromarray(np.concatenate([np.pad(frame, gap) for frame in shown], axis=axis)).quantize(COLOURS)
 
 
+def families() -> dict[str, str]:
+    """One id for each pair of modalities, the first of the table."""
+    first: dict[str, str] = {}
+    for env_id in TASKS:
+        first.setdefault(env_id.partition("-")[0], env_id)
+    return first
+
+
+def tile(name: str, env_id: str) -> Image.Image:
+    """Fixed and moved image of an id, at the truth, with its name above."""
+    task = TASKS[env_id]
+    fine = {"view_size": 2 * task.view_size, "view_spacing_mm": task.view_spacing_mm / 2}
+    env = gym.make(env_id, split="validation", **fine)
+    _, info = env.reset(seed=SEED)
+    options = {"pair": info["pair_id"], "start": env.unwrapped.truth()}
+    observation = env.reset(options=options)[0]
+    half, plane = len(observation) // 2, PLANES.get(name, 0)
+    picture = Image.new("L", (2 * TILE, TILE + CAPTION))
+    for i, side in enumerate((observation[plane], observation[half + plane])):
+        upright = side[::-1] if task.ndim == 3 and task.imaging == "volume" and plane > 0 else side  # head up
+        picture.paste(Image.fromarray(upright).resize((TILE, TILE), Image.Resampling.BOX), (i * TILE, CAPTION))
+    ImageDraw.Draw(picture).text((4, 2), name, fill=255)
+    return picture
+
+
+def sheet() -> Image.Image:
+    """All families."""
+    tiles = [tile(name, env_id) for name, env_id in families().items()]
+    rows = -(-len(tiles) // COLUMNS)
+    width, height = tiles[0].width + 4, tiles[0].height + 2
+    whole = Image.new("L", (COLUMNS * width - 4, rows * height - 2))
+    for i, one in enumerate(tiles):
+        whole.paste(one, (i % COLUMNS * width, i // COLUMNS * height))
+    return whole.quantize(64)
+
+
 def main() -> None:
-    """Writes the pictures of the ids that are named, or of all."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    """Writes the pictures of the ids that are named, or of all and the sheet."""
+    (ASSETS / "episodes").mkdir(parents=True, exist_ok=True)
     for env_id in sys.argv[1:] or TASKS:
-        picture(env_id).save(FOLDER / f"{env_id}.png", optimize=True)
-        print(FOLDER / f"{env_id}.png", flush=True)
+        episode(env_id).save(ASSETS / "episodes" / f"{env_id}.png", optimize=True)
+        print(ASSETS / "episodes" / f"{env_id}.png", flush=True)
+    if not sys.argv[1:]:
+        sheet().save(ASSETS / "family.png", optimize=True)
+        print(ASSETS / "family.png")
 
 
 if __name__ == "__main__":

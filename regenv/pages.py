@@ -72,18 +72,19 @@ def environment_page(env_id: str) -> str:
 
 
 def environment_table() -> str:
-    """All ids as one Markdown table: moving and fixed modality, model, actions, observation, horizon."""
+    """All ids as one Markdown table: what is moved to what, its state, observation, oracle and speed."""
     rows = [
-        "| id | moving to fixed | transform | actions | observation | horizon |",
+        "| id | moving to fixed | state | observation | start, oracle (mm) | steps/s |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for env_id in TASKS:
+    for env_id, task in TASKS.items():
         p = _parts(env_id)
-        fixed, moving = p.task.modalities
-        model = f"{p.model.name}, {p.model.n_parameters} degrees of freedom"
+        state = f"{p.model.n_parameters} {'modes' if task.model == 'sdm' else 'degrees of freedom'}"
+        oracle, speed = task.calibration.get("oracle", {}), task.calibration.get("steps_per_second")
+        reached = f"{oracle['start_median']:.1f}, {oracle['tre_median']:.2f}" if oracle else ""
         rows.append(
-            f"| `{env_id}` | {moving.upper()} to {fixed.upper()} | {model} | `{p.actions.space}` "
-            f"| `{_box(p)}` | {p.config.horizon} |"
+            f"| `{env_id}` | {task.title} | {state} | `{p.view.shape}` | {reached} "
+            f"| {f'{speed:,.0f}' if speed else ''} |"
         )
     return "\n".join(rows)
 

@@ -53,7 +53,11 @@ def test_unknown_id_names_the_near_miss():
 def test_table_has_a_row_for_each_id():
     rows = environment_table().splitlines()
     assert len(rows) == 2 + len(TASKS)
-    assert rows[2].startswith("| `CTCBCT-Rigid-v0` | CT to CBCT | rigid, 6 degrees of freedom | `Discrete(25)`")
+    first = (
+        r"\| `CTCBCT-Rigid-v0` \| CT to cone-beam CT of the torso, rigid \| 6 degrees of freedom \| `\(6, 64, 64\)` \|"
+    )
+    assert re.match(first + r" [\d.]+, [\d.]+ \| [\d,]+ \|$", rows[2])
+    assert all(re.search(r"\| [\d.]+, [\d.]+ \| [\d,]+ \|$", row) for row in rows[2:])
 
 
 def test_attributes_are_read_from_a_docstring():
