@@ -160,7 +160,11 @@ class StatisticalDeformation:
         """
         from regenv.core.deformation_files import read_model
 
-        return cls(*read_model(Path(path)))
+        parts = read_model(Path(path))
+        try:
+            return cls(*parts)
+        except ValueError as error:
+            raise ValueError(f"{path} holds no deformation model: {error}") from error
 
     @property
     def ndim(self) -> int:
@@ -227,8 +231,9 @@ class StatisticalDeformation:
             raise ValueError(f"the deformation model is {self.ndim}-D and the view {ndim}-D: fit a model in {ndim}-D")
         if (np.abs(wanted - self.extent_mm) > 0.01 * self.extent_mm).any():
             raise ValueError(
-                f"the deformation model spans {self.extent_mm:g} mm and the view {wanted.tolist()} mm: "
-                "fit a model over the view's extent"
+                f"the deformation model spans {self.extent_mm:g} mm and the view "
+                f"{' x '.join(f'{width:g}' for width in wanted)} mm (view_size x view_spacing_mm): "
+                f"fit a model over the view's extent, or make the view {self.extent_mm:g} mm wide"
             )
 
     def identity(self, lanes: int = 1) -> FloatArray:

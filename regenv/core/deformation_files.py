@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from regenv.core.deformation import StatisticalDeformation
 
 _FORMAT = 1
+_KEYS = {"format", "steps", "scales", "extent_mm", "sigmas", "explained", "source"}
 _STEPS = 32767  # coefficients are 16-bit integers: off by at most 1.6e-5 of a mode's largest
 
 
@@ -32,6 +33,8 @@ def write_model(
     peaks = np.abs(flat).max(axis=1, keepdims=True)
     scales = np.where(peaks > 0, peaks, 1.0) / _STEPS
     steps = np.rint(flat / scales).astype(np.int16).reshape(modes.shape)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     with partial.open("wb") as file:
         np.savez_compressed(
@@ -49,10 +52,15 @@ def read_model(path: Path) -> tuple[NDArray[np.float32], float, FloatArray, Floa
         ValueError: If it holds no model.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {key: file[key] for key in file.files}
-        if int(held["format"]) != _FORMAT:
+        with path.open("rb") as file:
+            if not is_zipfile(file):
+                raise ValueError("it is no NPZ file")
+        with np.load(path, allow_pickle=False) as arrays:
+            held = {key: arrays[key] for key in arrays.files}
+        if int(held.get("format", _FORMAT)) != _FORMAT:
             raise ValueError(f"its format is {int(held['format'])}, this version reads {_FORMAT}")
+        if missing := _KEYS - set(held):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         steps, scales = held["steps"], held["scales"]
         modes = (steps * scales.reshape((-1,) + (1,) * (steps.ndim - 1))).astype(np.float32)
         return modes, float(held["extent_mm"]), held["sigmas"], held["explained"], str(held["source"])

@@ -54,6 +54,13 @@ def fit_modes(
     Raises:
         ValueError: If there are too few fields or samples, or a number is not finite.
     """
+    shapes = {np.shape(field) for field in fields}  # type: ignore[union-attr]
+    if len(shapes) != 1:
+        raise ValueError(
+            f"all fields must be sampled at the same points, got shapes {sorted(shapes)}"
+            if shapes
+            else "no training fields were given"
+        )
     u = np.asarray(fields, dtype=np.float64)
     n, d = len(u), u.shape[-1]
     if u.ndim not in (4, 5) or d != u.ndim - 2 or len(set(u.shape[1:-1])) != 1:
@@ -65,10 +72,17 @@ def fit_modes(
     if len(bad):
         raise ValueError(f"fields {bad[:5].tolist()} hold values that are not finite: leave them out, or mend them")
     if not 1 <= n_modes <= n:
-        raise ValueError(f"{n_modes} modes cannot be told from {n} training fields: give more, or ask for at most {n}")
+        raise ValueError(
+            f"{n_modes} modes cannot be told from {n} training fields: give more, or ask for at most {n}"
+            if n_modes > n
+            else f"a model has at least one mode, got n_modes={n_modes}"
+        )
     metric = np.ones(u.shape[1:-1]) if weights is None else np.asarray(weights, dtype=np.float64)
     if metric.shape != u.shape[1:-1] or not np.isfinite(metric).all() or metric.min() < 0 or metric.sum() == 0:
-        raise ValueError(f"weights must be {u.shape[1:-1]}, not negative and not all 0, got shape {metric.shape}")
+        raise ValueError(
+            f"weights must be {u.shape[1:-1]}, finite, not negative and not all 0, got {metric.shape} from "
+            f"{metric.min(initial=0):g} to {metric.max(initial=0):g}"
+        )
     coefficients, splines = _fit_splines(u, cells, metric / metric.mean())
     root = np.sqrt(metric / metric.sum())[..., None]
     total = float(((u * root) ** 2).sum()) / n
@@ -77,7 +91,8 @@ def fit_modes(
     if not singular[-1] > _LEAST_SIGMA * max(singular[0], 1e-12):
         independent = int((singular > _LEAST_SIGMA * max(singular[0], 1e-12)).sum())
         raise ValueError(
-            f"only {independent} of the {n} training fields are independent, and {n_modes} modes were asked for"
+            f"only {independent} of the {n} training fields are independent, and {n_modes} modes were asked for: "
+            "give others, or ask for fewer"
         )
     sigmas = singular / np.sqrt(n)
     # fields = left @ diag(singular) @ components: one standard deviation of component k is left_k . fields / sqrt(n)
@@ -117,6 +132,11 @@ def sitk_fields(
             raise ValueError(f"field {k} is {item.GetDimension()}-D, the model {ndim}-D")
         transform = item
         if isinstance(item, sitk.Image):
+            if item.GetNumberOfComponentsPerPixel() != ndim:
+                raise ValueError(
+                    f"field {k} is an image of {item.GetNumberOfComponentsPerPixel()} numbers per pixel, not of "
+                    f"displacements, which have {ndim}"
+                )
             transform = sitk.DisplacementFieldTransform(sitk.Cast(item, sitk.sitkVectorFloat64))
         sampled = sitk.TransformToDisplacementField(
             transform, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, grid.direction.ravel().tolist()

@@ -28,8 +28,12 @@ def find_population(config: Config) -> StatisticalDeformation:
     else:
         try:
             model = StatisticalDeformation.load(given)
-        except (OSError, ValueError, KeyError) as error:
-            raise OptionError(f"deformation={given!r} cannot be read: {error}") from error
+        except OSError as error:
+            raise OptionError(
+                f"deformation={given!r} cannot be read ({error.strerror}); give a file of a model"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"deformation={given!r} is no model: {error}") from error
     try:
         model.check(config.task.ndim, config.view_size * config.view_spacing_mm)
     except ValueError as error:

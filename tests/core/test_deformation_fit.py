@@ -83,12 +83,17 @@ def test_what_cannot_be_fitted_is_refused():
         (np.where(np.arange(5).reshape(5, 1, 1, 1) == 3, np.nan, fields), {}, r"fields \[3\] hold values"),
         (np.tile(fields[:1], (5, 1, 1, 1)), {}, "only 1 of the 5 training fields are independent"),
         (np.zeros_like(fields), {}, "only 0 of the 5"),
-        (fields, {"weights": np.zeros((15, 15))}, "not all 0"),
+        (fields, {"weights": np.zeros((15, 15))}, "not all 0, got .* from 0 to 0"),
+        (fields, {"n_modes": 0}, "at least one mode, got n_modes=0"),
+        ([fields[0], fields[1][:-1]], {}, r"sampled at the same points, got shapes \[\(14, 15, 2\), \(15, 15, 2\)\]"),
+        ([], {}, "no training fields"),
     ):
         with pytest.raises(ValueError, match=message):
             StatisticalDeformation.fit(wrong, **{"extent_mm": EXTENT, "cells": CELLS, "n_modes": 2, **options})
     with pytest.raises(ValueError, match="no training fields"):
         StatisticalDeformation.fit_sitk([], EXTENT, CELLS, 2)
+    with pytest.raises(ValueError, match="field 0 is an image of 1 numbers per pixel, not of displacements"):
+        StatisticalDeformation.fit_sitk([sitk.Image([20, 20], sitk.sitkFloat32)] * 3, EXTENT, CELLS, 2)
 
 
 def test_samples_are_within_the_bound_do_not_fold_and_repeat(model):
@@ -152,9 +157,23 @@ def test_other_files_are_refused_by_name(tmp_path):
     np.savez(later, format=np.array(7))
     array = tmp_path / "array.npy"
     np.save(array, np.zeros(3))
-    for path in (text, other, later, array):
-        with pytest.raises(ValueError, match=path.name):
+    misshapen = tmp_path / "misshapen.npz"
+    held = {"steps": np.ones((2, 1, 5, 5), np.int16), "scales": np.ones(2), "sigmas": np.ones(2)}
+    np.savez(misshapen, format=np.array(1), extent_mm=np.array(9.0), explained=np.ones(2), source=np.array(""), **held)
+    for path, message in (
+        (text, "it is no NPZ file"),
+        (other, "it lacks explained, extent_mm"),
+        (later, "its format is 7, this version reads 1"),
+        (array, "it is no NPZ file"),
+        (misshapen, "modes must be"),
+    ):
+        with pytest.raises(ValueError, match=rf"{path.name} .*{message}"):
             StatisticalDeformation.load(path)
+
+
+def test_a_folder_that_is_not_there_is_named(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"model\.npz cannot be written: there is no folder .*nowhere"):
+        model.save(tmp_path / "nowhere" / "model.npz")
 
 
 def _frame(ndim: int, seed: int = 0) -> np.ndarray:

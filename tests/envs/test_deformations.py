@@ -202,8 +202,10 @@ def test_a_file_that_cannot_be_read_is_named(kind, tmp_path):
         path.write_bytes(pickle.dumps({"modes": np.zeros((3, 2, 8, 8))}))
     elif kind == "other":
         np.savez(path, weights=np.zeros(3))
-    with pytest.raises(OptionError, match=kind):
+    with pytest.raises(OptionError, match=f"deformation=.*{kind}"):
         gym.make(FLAT, deformation=str(path))
+    with pytest.raises(OptionError, match="deformation=3 is no model"):
+        gym.make(FLAT, deformation=3)
 
 
 # Lanes
