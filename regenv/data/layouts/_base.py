@@ -244,7 +244,10 @@ def expected(layout: Layout, root: Path) -> str:
 
 def _check_dimension(layout: Layout, ndim: int) -> None:
     if ndim > layout.ndim:
-        raise DataError(f"{layout.title} holds {layout.ndim}-D images and this environment registers {ndim}-D ones")
+        raise DataError(
+            f"{layout.title} holds {layout.ndim}-D images and this environment registers {ndim}-D ones; use an id that "
+            f"ends in {layout.ndim}D"
+        )
     if ndim < layout.ndim and not layout.slices:
         raise DataError(
             f"{layout.title} holds volumes whose slices do not correspond, and this environment registers {ndim}-D "

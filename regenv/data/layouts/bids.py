@@ -55,6 +55,9 @@ def find(request: Request) -> list[Case]:
         raise DataError(
             f"pairs=within needs two modalities, not {kinds[0]} twice; take pairs=sessions or pairs=between"
         )
+    if not first or not second:
+        lost = " and ".join("_".join(SUFFIXES[k][1:]) for k, f in zip(kinds, (first, second), strict=True) if not f)
+        raise NotThisLayoutError(f"has no image of the suffix {lost}")
     splits = _splits(request.root, sorted({subject for subject, _ in (*first, *second)}))
     cases = []
     for one, other in _pair_keys(pairs, first, second, splits):

@@ -106,12 +106,14 @@ def _folder(root: Path, number: int) -> Path | None:
 
 
 def _scan(folder: Path, number: int, phase: str) -> Scan:
-    image = _pick(folder, "images", rf"case{number}_{phase}(_s|-ssm)?\.img", f"Images/case{number}_{phase}.img")
+    ending = "_s" if number == 1 else "-ssm" if number < 6 else ""
+    named = f"Case{number}_300" if number < 6 else f"case{number}_dirLab300"
+    image = _pick(folder, "images", rf"case{number}_{phase}(_s|-ssm)?\.img", f"Images/case{number}_{phase}{ending}.img")
     points = _pick(
         folder,
         "extremephases",
         rf"case{number}_(300|dirlab300)_{phase}_xyz\.txt",
-        f"ExtremePhases/Case{number}_300_{phase}_xyz.txt",
+        f"{'E' if number < 6 else 'e'}xtremePhases/{named}_{phase}_xyz.txt",
     )
     return Scan(image, "ct", landmarks=points)
 

@@ -42,6 +42,14 @@ def find(request: Request) -> list[Case]:
     first, second = (SEQUENCES[kind] for kind in kinds)
     within = first != second
     subjects = [s for s, scans in found.items() if first in scans and second in scans]
+    if not subjects:
+        counts = ", ".join(f"{sum(k in scans for scans in found.values())} {k}" for k in dict.fromkeys((first, second)))
+        lost = ", ".join(
+            f"{s}-*-{k}" for s, scans in list(found.items())[:3] for k in (first, second) if k not in scans
+        )
+        raise NotThisLayoutError(
+            f"has no subject with all images that a pair needs (it has {counts}; {lost} are missing)"
+        )
     by_split = {split: [s for s in subjects if split_by_subject("ixi", s) == split] for split in SPLITS}
     cases = []
     for split, members in by_split.items():

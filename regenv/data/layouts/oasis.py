@@ -30,4 +30,4 @@ def find(request: Request) -> list[Case]:
     return learn2reg.cases_of(path, learn2reg.read_json(path), own)
 
 
-LAYOUT = Layout("oasis", "OASIS of Learn2Reg", TREE, find, slices=(0.4, 0.5, 0.6), axial=True)
+LAYOUT = Layout("oasis", "OASIS (Learn2Reg)", TREE, find, slices=(0.4, 0.5, 0.6), axial=True)

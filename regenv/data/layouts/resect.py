@@ -43,7 +43,8 @@ def find(request: Request) -> list[Case]:
     if not folders:
         raise NotThisLayoutError("has no folder Case1")
     kinds = request.modalities
-    cases = []
+    cases: list[Case] = []
+    lost: list[Path] = []
     for folder in sorted(folders, key=lambda p: int(p.name[4:])):
         name = folder.name
         before = folder / "US" / f"{name}-US-before.nii.gz"
@@ -63,9 +64,13 @@ def find(request: Request) -> list[Case]:
             fixed, moving = (before, scan) if us_fixed else (scan, before)
             first_is_fixed, modalities = not us_fixed, ("us", sequence) if us_fixed else (sequence, "us")
         if not tags.exists():
+            lost.append(tags.relative_to(request.root))
             continue  # landmarks of this pair of scans were not set in every case
         load = partial(load_tagged, fixed, moving, tags, modalities, first_is_fixed)
         cases.append(Case(name, name, split_by_subject("resect", name), (fixed, moving, tags), load))
+    if not cases:
+        shown = ", ".join(str(path) for path in lost[:5])
+        raise NotThisLayoutError(f"has none of {len(lost)} landmark files ({shown}{', ...' if len(lost) > 5 else ''})")
     return cases
 
 

@@ -105,7 +105,8 @@ def _standard(folder: Path, kinds: list[str], rectified: str) -> Path | None:
     place = folder / "transformations"
     source = next((kind for kind in kinds if kind in ("ct", "pet")), None)
     target = next((kind for kind in kinds if kind in ("t1", "t2", "pd")), None)
-    if not place.is_dir() or source is None or target is None:
+    published = place.is_dir() or folder.name.startswith("training")
+    if not published or source is None or target is None:
         return None
     return place / f"{source}_{target.upper()}{rectified}.standard"
 

@@ -115,7 +115,7 @@ def test_two_people_are_brought_together_by_their_middles(tmp_path: Path) -> Non
     np.testing.assert_allclose(middle, between.moving.grid.centre, atol=1e-6)
     within = pairs_of(f"bids:{tmp_path}?test=all&frame=file", "t1", "t2").load(0)
     np.testing.assert_array_equal(within.alignment, np.eye(4))  # one session, one frame
-    with pytest.raises(DataError, match="holds no pair of a t1 and a flair image"):
+    with pytest.raises(DataError, match="has no image of the suffix FLAIR"):
         pairs_of(f"bids:{tmp_path}?test=all", "t1", "flair")
     still = pairs_of(f"bids:{tmp_path}?test=all&frame=file", "t1", "t1").load(0)
     np.testing.assert_allclose(still.alignment[:3, :3], np.eye(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,8 +137,41 @@ def test_of_many_missing_files_the_first_are_named(tmp_path: Path) -> None:
     trees.oasis(tmp_path)
     for path in sorted((tmp_path / "labelsTr").iterdir()):
         path.unlink()
-    with pytest.raises(DataError, match=r"lacks 7 of 23 files of OASIS of Learn2Reg:\n(  .*\n){5}  and 2 more\n"):
+    with pytest.raises(DataError, match=r"lacks 7 of 23 files of OASIS \(Learn2Reg\):\n(  .*\n){5}  and 2 more\n"):
         made("oasis", tmp_path)
+
+
+def test_missing_files_have_the_names_of_their_case(tmp_path: Path) -> None:
+    trees.dirlab(tmp_path)
+    for path in [p for p in tmp_path.rglob("*") if p.is_file()]:
+        path.unlink()
+    with pytest.raises(DataError) as raised:
+        made("dirlab", tmp_path)
+    assert "lacks 16 of 16 files" in str(raised.value)
+    for name in ("Case1Pack/Images/case1_T00_s.img", "Case2Pack/Images/case2_T00-ssm.img"):
+        assert f"\n  {name}\n" in str(raised.value)
+
+
+def test_what_no_pair_can_be_made_of_is_named(tmp_path: Path) -> None:
+    for path in (trees.ixi(tmp_path / "ixi") / "IXI-T2").iterdir():
+        path.unlink()
+    with pytest.raises(
+        DataError, match=r"no subject with all images .* 0 T2; IXI002-\*-T2, .* are missing\); the layout"
+    ):
+        made("ixi", tmp_path / "ixi")
+    for path in trees.resect(tmp_path / "resect").rglob("*-MRI-beforeUS.tag"):
+        path.unlink()
+    with pytest.raises(
+        DataError, match=r"has none of 3 landmark files \(NIFTI/Case1/Landmarks/Case1-MRI-beforeUS.tag, "
+    ):
+        made("resect", tmp_path / "resect")
+    for path in trees.bids(tmp_path / "bids").rglob("*_T2w.nii.gz"):
+        path.unlink()
+    with pytest.raises(DataError, match="has no image of the suffix T2w; the layout"):
+        made("bids", tmp_path / "bids")
+    shutil.rmtree(trees.rire(tmp_path / "rire") / "training_001" / "transformations")
+    with pytest.raises(DataError, match=r"lacks 1 of .*\n  training_001/transformations/ct_T1.standard"):
+        made("rire", tmp_path / "rire")
 
 
 def test_options(tmp_path: Path) -> None:
