@@ -198,6 +198,10 @@ def read_alignment(row: Row, fixed: Grid, moving: Grid) -> FloatArray | None:
         matrix[:d, d] = moving.centre - fixed.centre
         return matrix
     if row.alignment is not None and row.alignment != "identity":
+        if not Path(row.alignment).is_file():
+            raise DataError(
+                f"alignment {row.alignment} is no file, and neither 'identity' nor 'centres'; give one of them"
+            )
         return read_transform(Path(row.alignment), d, "affine")
     if row.alignment is None and row.transform is not None:
         return read_transform(Path(row.transform), d, "affine")

@@ -30,7 +30,7 @@ def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
     from regenv.core.sitk import matrix_from_sitk
 
     if not path.is_file():
-        raise DataError(f"transform {path.name} does not exist at {path}")
+        raise DataError(f"transform {path.name} does not exist at {path}; give the path of a .tfm, .txt or .h5 file")
     try:
         transform = sitk.ReadTransform(str(path))
     except RuntimeError as error:
@@ -41,8 +41,7 @@ def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
         matrix = matrix_from_sitk(transform)
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"transform {path.name} is not linear ({transform.GetName()}) and this environment is {model}; give the "
-            "linear part, or landmarks instead"
+            f"transform {path.name} is not linear ({transform.GetName()}); give its linear part, or landmarks instead"
         ) from error
     if matrix.shape != (ndim + 1, ndim + 1):
         raise DataError(f"transform {path.name} is {len(matrix) - 1}-D and the images are {ndim}-D")

@@ -47,7 +47,8 @@ class ProjectionCanvas(Canvas):
         for planes, buffers in zip(self._planes, self.levels, strict=True):
             if len(case.cameras) != planes.shape[1]:
                 raise DataError(
-                    f"pair {case.id!r} has {len(case.cameras)} radiographs, this environment shows {planes.shape[1]}"
+                    f"pair {case.id!r} has {len(case.cameras)} radiographs, this environment shows {planes.shape[1]}; "
+                    "give as many, or another field_of_view"
                 )
             for v, camera in enumerate(case.cameras):
                 # view index -> mm about the middle of the detector -> detector pixel

@@ -38,7 +38,8 @@ class SliceCanvas(Canvas):
         for centres, planes, buffers in zip(self._centres, self._planes, self.levels, strict=True):
             if count != len(buffers.level.planes):
                 raise DataError(
-                    f"pair {case.id!r} has {count} slices, this environment shows {len(buffers.level.planes)}"
+                    f"pair {case.id!r} has {count} slices, this environment shows {len(buffers.level.planes)}; give a "
+                    "fixed image of as many"
                 )
             spacing, middle = float(buffers.local[0, 0]), -float(buffers.local[0, 3]) / float(buffers.local[0, 0])
             across = (np.arange(SAMPLES) + 0.5) / SAMPLES - 0.5

@@ -209,8 +209,9 @@ def _readers(
         about = dataset.load(index).alignment if privileged is None else privileged.transform
         if about is None:
             raise DataError(
-                f"pair {ids[index]!r} of {dataset.name!r} has no true transform and no landmarks to draw a start "
-                'from; pass one: reset(options={"pair": ..., "start": matrix})'
+                f"pair {ids[index]!r} of {dataset.name!r} has no true transform, landmarks or alignment to draw a "
+                "start about; fill the manifest's column 'alignment', or pass a start: "
+                'reset(options={"pair": ..., "start": matrix})'
             )
         if withheld:
             salt = np.frombuffer(hashlib.sha256(about.tobytes()).digest(), dtype="<u4")
@@ -229,7 +230,7 @@ def make_case(pair: ImagePair, case_id: str, imaging: str, privileged: Privilege
     if imaging in PROJECTIONS and len(pair.cameras) != pair.fixed.grid.size[2]:
         raise DataError(
             f"pair {case_id!r}: projection needs a camera for each of {pair.fixed.grid.size[2]} fixed images, got "
-            f"{len(pair.cameras)}"
+            f"{len(pair.cameras)}; take the embedded data, or a Dataset of your own whose pairs have cameras"
         )
     d = pair.ndim
     headroom = RENDERED_HEADROOM if imaging == "radiograph" else 0.0

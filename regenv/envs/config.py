@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from regenv.data.dataset import Dataset
 from regenv.envs.presets import get_preset
@@ -110,6 +113,7 @@ def make_config(
     check_option("dtype", config.dtype, DTYPES)
     check_option("reward_region", config.reward_region, REWARD_REGIONS)
     check_option("goal_measure", config.goal_measure, GOAL_MEASURES)
+    _check_numbers(config)
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
@@ -120,6 +124,19 @@ def make_config(
             f"deformation={config.deformation!r}: {task_id} is {task.model}; ids that end in SDM take one"
         )
     return replace(config, horizon=int(horizon))
+
+
+def _check_numbers(config: Config) -> None:
+    """Raises OptionError where a word stands for a number."""
+    for name in ("reward_scale", "step_cost", "horizon", "view_size", "view_spacing_mm", "goal", "goal_bonus"):
+        value = getattr(config, name)
+        if value is not None and not (isinstance(value, Real) and np.isfinite(value)):
+            raise OptionError(f"{name} must be a finite number, got {value!r}")
+    widths = config.misalignment
+    if not isinstance(widths, Mapping) or not all(isinstance(width, Real) for width in widths.values()):
+        raise OptionError(
+            f"misalignment is a half width for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}"
+        )
 
 
 def _task_defaults(task: Task, reward: object) -> dict[str, Any]:

@@ -166,8 +166,8 @@ class Engine:
         self.place(lane, index, start)
         if pinned and not self.canvas.sees(self.transforms, slice(lane, lane + 1))[0]:
             raise ValueError(
-                f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it: "
-                f"{start.tolist()}"
+                f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it; give a "
+                f"transform that puts the volume before every camera, got {start.tolist()}"
             )
         self.starts[lane] = start
         self.elapsed[lane] = 0

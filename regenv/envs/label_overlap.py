@@ -39,7 +39,7 @@ class LabelOverlap:
         if len(self._values) == 0:
             raise DataError(
                 f"reward='dice': the label maps of pair {case.id!r} share no label: fixed has "
-                f"{np.unique(fixed).tolist()}, moving {np.unique(self._labels).tolist()}"
+                f"{_values(fixed)} in the view, moving {_values(self._labels)}; give a structure the same value in both"
             )
         self._fixed, self._points = fixed, points
         self._local = transform_points(np.linalg.inv(case.frame), points)
@@ -62,6 +62,11 @@ class LabelOverlap:
         return transform_points(self._case.alignment, self._points) + (
             deformable.displacement(state, self._local) @ linear.T
         )
+
+
+def _values(labels: NDArray[Any]) -> list[int]:
+    """The labels that there are."""
+    return [int(value) for value in np.unique(labels) if value != 0]
 
 
 def _look_up(labels: NDArray[Any], index: NDArray[np.float64]) -> NDArray[Any]:

@@ -45,7 +45,10 @@ def find(request: Request) -> list[Case]:
     if not subjects:
         counts = ", ".join(f"{sum(k in scans for scans in found.values())} {k}" for k in dict.fromkeys((first, second)))
         lost = ", ".join(
-            f"{s}-*-{k}" for s, scans in list(found.items())[:3] for k in (first, second) if k not in scans
+            f"{s}-*-{k}"
+            for s, scans in list(found.items())[:3]
+            for k in dict.fromkeys((first, second))
+            if k not in scans
         )
         raise NotThisLayoutError(
             f"has no subject with all images that a pair needs (it has {counts}; {lost} are missing)"
