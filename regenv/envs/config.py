@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any
-
-import numpy as np
 
 from regenv.data.dataset import Dataset
 from regenv.envs.presets import get_preset
@@ -130,7 +129,7 @@ def _check_numbers(config: Config) -> None:
     """Raises OptionError where a word stands for a number."""
     for name in ("reward_scale", "step_cost", "horizon", "view_size", "view_spacing_mm", "goal", "goal_bonus"):
         value = getattr(config, name)
-        if value is not None and not (isinstance(value, Real) and np.isfinite(value)):
+        if value is not None and not (isinstance(value, Real) and math.isfinite(value)):
             raise OptionError(f"{name} must be a finite number, got {value!r}")
     widths = config.misalignment
     if not isinstance(widths, Mapping) or not all(isinstance(width, Real) for width in widths.values()):
