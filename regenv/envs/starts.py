@@ -20,16 +20,23 @@ def half_widths(model: TransformModel, misalignment: Mapping[str, float]) -> NDA
             degree of freedom (``"tz"``), which counts more.
 
     Raises:
-        ValueError: If a unit is unknown or missing or a width is negative.
+        ValueError: If a unit is unknown or missing, a width is negative, or coefficients could leave the model's bound.
     """
     unknown = set(misalignment) - {"mm", "deg", "%", "sd", *model.names}
     freedoms = list(zip(model.names, model.units, strict=True))
     missing = [name for name, unit in freedoms if name not in misalignment and unit not in misalignment]
     if unknown or missing:
-        raise ValueError(f"misalignment gives half widths for {sorted(set(model.units))}, got {dict(misalignment)}")
+        raise ValueError(
+            f"misalignment gives half widths for {sorted(set(model.units))}, or by the names "
+            f"{', '.join(model.names)}; got {dict(misalignment)}"
+        )
     if not all(np.isfinite(w) and w >= 0 for w in misalignment.values()):
-        raise ValueError(f"misalignment must not be negative, got {dict(misalignment)}")
-    return np.array([misalignment.get(name, misalignment.get(unit)) for name, unit in freedoms], dtype=np.float64)
+        raise ValueError(f"misalignment must be finite and not negative, got {dict(misalignment)}")
+    widths = np.array([misalignment.get(name, misalignment.get(unit)) for name, unit in freedoms], dtype=np.float64)
+    bound = getattr(model, "bound", np.inf)
+    if widths.max() > bound:
+        raise ValueError(f"misalignment must stay within {bound:g} standard deviations, got {dict(misalignment)}")
+    return widths
 
 
 def draw_misalignment(rng: np.random.Generator, widths: NDArray[np.float64]) -> NDArray[np.float64]:

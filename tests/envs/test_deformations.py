@@ -138,6 +138,13 @@ def test_no_start_is_folded():
     assert (least(starts) > LEAST_DETERMINANT).all()
 
 
+def test_starts_beyond_the_bound_are_refused():
+    for wide in ({"sd": 3.5}, {"sd": 1.0, "c2": 4.0}):
+        with pytest.raises(ValueError, match="within 3 standard deviations"):
+            gym.make(FLAT, misalignment=wide)
+    gym.make(FLAT, misalignment={"sd": 3.0})
+
+
 def test_bad_starts_are_named(env):
     k = env.unwrapped.model.n_parameters
     for start, message in (
