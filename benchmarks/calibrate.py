@@ -3,8 +3,9 @@
     python -m benchmarks.calibrate CTCBCT-Rigid-v0 --episodes 48 --write
 
 A scale is 10 over the median gain from a start to the truth (of a deformation: to the best of its model), on the
-training split, so that a median start is worth 10. The oracle takes greedy steps on the true error until no action
-brings it nearer. ``--write`` puts the numbers into ``regenv/calibration.json``, from where the environments take them.
+training split, so that a median start is worth 10; a reward that does not gain from three quarters of the starts has
+none. The oracle takes greedy steps on the true error until no action brings it nearer. ``--write`` puts the numbers
+into ``regenv/calibration.json``, from where the environments take them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from regenv.registration import TASKS
 FILE = Path(regenv.__file__).with_name("calibration.json")
 
 
+GAINING = 0.75
+"""Share of the starts from which the way to the truth has to gain, for a reward to have a scale."""
+
+
 def gains(env_id: str, reward: str, episodes: int) -> NDArray[np.float64]:
     """What the whole way from the start to the truth pays at scale 1, of each episode."""
     env = gym.make(env_id, reward=reward, reward_scale=1.0)
@@ -42,7 +47,7 @@ def gains(env_id: str, reward: str, episodes: int) -> NDArray[np.float64]:
 
 
 def reward_scales(env_id: str, episodes: int) -> dict[str, float]:
-    """The scale of every reward that gains on the way to the truth; prints what it sees."""
+    """The scale of every reward that gains from most starts on the way to the truth; prints what it sees."""
     scales = {}
     for name in (*SIMILARITIES, *PRIVILEGED_REWARDS):
         try:
@@ -52,7 +57,7 @@ def reward_scales(env_id: str, episodes: int) -> dict[str, float]:
             continue
         median = float(np.median(gain))
         print(f"  {name}: median gain {median:.4g}, negative in {np.mean(gain < 0):.0%}")
-        if median > 0:
+        if np.mean(gain > 0) >= GAINING:
             scales[name] = float(f"{10 / median:.2g}")
     return scales
 

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from regenv.task import Task
 
+MODALITIES = {
+    "ct": "CT",
+    "cbct": "cone-beam CT",
+    "mr": "MR",
+    "t1": "T1-weighted MR",
+    "t2": "T2-weighted MR",
+    "pet": "PET",
+    "us": "ultrasound",
+    "xray": "X-ray",
+    "depth": "a depth map",
+}
+"""How a modality is called."""
+
 STATE = {
     "matrix": (
         "The state is a transform T from fixed to moving physical points (mm, LPS), here {model} with {count} "
@@ -103,8 +116,7 @@ def start(task: Task, widths: str) -> str:
     if task.model == "sdm":
         return (
             f"A pair of the split, and coefficients drawn uniformly within {widths} of 0. The start does not depend "
-            f"on the "
-            "truth."
+            "on the truth."
         )
     frame = (
         "Every pair has its own random physical frame"

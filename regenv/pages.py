@@ -21,7 +21,7 @@ from regenv.envs.presets import PRESETS, fits
 from regenv.envs.views import View
 from regenv.envs.windows import FIXED_WINDOWS
 from regenv.registration import TASKS, get_task
-from regenv.task import Task
+from regenv.task import PROJECTIONS, Task
 
 SECTIONS = (
     *("Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode End", "Arguments"),
@@ -112,7 +112,7 @@ def _summary(p: _Parts) -> str:
 
 
 def _description(p: _Parts) -> str:
-    fixed, moving = p.task.modalities
+    fixed, moving = (page_texts.MODALITIES[name] for name in p.task.modalities)
     kind = page_texts.kind_of(p.task)
     state = page_texts.STATE[kind].format(model=p.model.name, count=p.model.n_parameters)
     variants = get_recipe(p.task.recipe).fields_of_view
@@ -120,7 +120,7 @@ def _description(p: _Parts) -> str:
         f"\n\nVariants, by `field_of_view`: {', '.join(f'`{name}`' for name in variants)}." if len(variants) > 1 else ""
     )
     return (
-        f"{_one_line(p.task.description)}\n\nThe fixed image is {fixed.upper()}, the moving one {moving.upper()}. "
+        f"{_one_line(p.task.description)}\n\nThe fixed image is {fixed}, the moving one {moving}. "
         f"{state}{page_texts.MOVED[p.task.imaging]}{others}"
     )
 
@@ -184,7 +184,8 @@ def _rewards(p: _Parts) -> str:
         "less than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot "
         "pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
         "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
-        'privileged `"tre"`, `"parameter_distance"` and `"dice"`'
+        'privileged `"tre"`, `"parameter_distance"`'
+        + ("" if p.task.imaging in PROJECTIONS else ' and, where the pairs have labels, `"dice"`')
         + ("." if single else '; `reward_region="volume"` takes the whole view volume.')
     )
 
@@ -192,12 +193,16 @@ def _rewards(p: _Parts) -> str:
 def _starting_state(p: _Parts) -> str:
     units = dict(zip(p.model.names, p.model.units, strict=True))
     widths = ", ".join(
-        f"{width:g} {_UNITS[unit]}" if unit in _UNITS else f"{width:g} {_UNITS[units[unit]]} along `{unit}`"
+        _amount(width, _UNITS[unit]) if unit in _UNITS else f"{_amount(width, _UNITS[units[unit]])} along `{unit}`"
         for unit, width in p.config.misalignment.items()
     )
     pinned = "coefficients" if p.task.model == "sdm" else "matrix"
     options = f'`reset(options={{"pair": id, "start": {pinned}}})` pins either.'
     return f"{page_texts.start(p.task, widths)} {options}"
+
+
+def _amount(width: float, unit: str) -> str:
+    return f"{width:g} {unit.removesuffix('s') if width == 1 else unit}"
 
 
 def _episode_end(p: _Parts) -> str:

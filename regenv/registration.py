@@ -238,7 +238,7 @@ FAMILIES = (
         """An ultrasound volume from before the resection (moving) is brought to one from after it (fixed), as in BITE:
         the tumour is gone, its cavity filled, and the speckle is new.""",
         ("us", "us"),
-        {"similarity": "ncc", "recipe": "brain_us_us", "field_of_view": "brain", "view_spacing_mm": 2.0},
+        {"similarity": "mi", "recipe": "brain_us_us", "field_of_view": "brain", "view_spacing_mm": 2.0},
         {"Affine": {**_SMALL_AFFINE, "misalignment": {"mm": 12.0, "deg": 12.0, "%": 5.0}}},
     ),
     Family(
@@ -266,7 +266,8 @@ FAMILIES = (
         "XRayCT",
         "CT of the spine to a radiograph",
         """A CT (moving) of the spine is posed so that its radiograph agrees with the one (fixed) that a C-arm takes in
-        the operating room, with screws and guide wires that the CT does not have, as in Miao et al., AAAI 2018.""",
+        the operating room, with screws and guide wires that the CT does not have, as in Miao et al., AAAI 2018.
+        The variant `cbct` has a low-dose cone-beam CT for a volume, `biplane` a second radiograph.""",
         ("xray", "ct"),
         {
             "similarity": "lncc",  # the volume covers only a part of the radiograph, and metal has the strongest edges
@@ -283,7 +284,8 @@ FAMILIES = (
         "SliceMR",
         "Volume to slice of the brain",
         """An MR volume (moving) is posed so that it contains a single thick slice (fixed) of the same brain, as in
-        motion correction of fetal MR and in slice-wise functional imaging.""",
+        motion correction of fetal MR and in slice-wise functional imaging. The variant `stack` has three slices with
+        gaps between them.""",
         ("t2", "t2"),
         {
             "similarity": "ncc",

@@ -21,6 +21,10 @@ RENDERED_HEADROOM = 0.15
 """Of the window of radiographs: those rendered have one energy and no scatter, and are about a tenth brighter."""
 
 
+DEPTH_HEADROOM_MM = 30.0
+"""How much nearer than in the fixed depth map a body can come and still be told apart."""
+
+
 def window_of(image: Image) -> tuple[float, float]:
     """Lower and upper intensity of the image's window, computed once from the whole image.
 
@@ -31,7 +35,9 @@ def window_of(image: Image) -> tuple[float, float]:
         return FIXED_WINDOWS[image.modality]
     values = image.array[image.array != image.background]
     low, high = np.percentile(values if values.size else image.array, (0.5, 99.5))
-    if image.modality != "depth":  # whose background is no depth at all
+    if image.modality == "depth":  # whose background is no depth at all
+        low -= DEPTH_HEADROOM_MM
+    else:
         low = min(float(low), image.background)
     return float(low), max(float(high), low + 1e-6)
 
