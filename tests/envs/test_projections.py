@@ -160,7 +160,7 @@ def expected(env, camera, world):
 
 def in_view(env, balls):
     """Where the balls are in the world at the current pose."""
-    points = balls.load(0).truth.points_moving
+    points = balls.load(0).truth.landmarks_moving
     return transform_points(np.linalg.inv(env.unwrapped.get_state()["transform"]), points)
 
 
