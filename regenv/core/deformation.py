@@ -123,7 +123,8 @@ class StatisticalDeformation:
         """The model of a population of SimpleITK transforms or displacement field images.
 
         Args:
-            fields: From physical points to physical points, in one common space.
+            fields: From physical points to physical points, in one common space; beyond its image a field keeps its
+                edge values.
             extent_mm: See :meth:`fit`, as the next two.
             cells: See there.
             n_modes: See there.

@@ -14,6 +14,7 @@ SMOOTHING = 0.001
 """Weight of the squared second differences of neighbouring coefficients against the squared misfit, both in mm."""
 
 _RIDGE_MM = 0.003  # what one standard deviation more has to bring, lest modes that the points do not see run wild
+_DOMAIN_SLACK = 1e-3  # of a B-spline's width: rounding of files
 _LEAST_SIGMA = 1e-6  # of the largest: a mode below is rounding
 
 
@@ -108,6 +109,8 @@ def sitk_fields(
 ) -> FloatArray:
     """Displacement samples of SimpleITK transforms or displacement field images.
 
+    Beyond its edge a field keeps its edge values, lest the modes have a cliff there.
+
     Args:
         fields: Transforms of physical points (B-spline, displacement field, composite), or vector images in mm.
         ndim: 2 or 3.
@@ -119,30 +122,52 @@ def sitk_fields(
         ``(N, *samples, d)`` mm in local axes.
 
     Raises:
-        ValueError: If one has another dimension.
+        ValueError: If one has another dimension, or is a B-spline that does not cover the cube.
     """
     import SimpleITK as sitk
 
     f = np.eye(ndim + 1) if frame is None else np.asarray(frame, dtype=np.float64)
     step = extent_mm / (samples - 1)
     grid = Grid.centred((samples,) * ndim, (step,) * ndim).moved_by(f)
+    place = (grid.origin, grid.spacing, grid.direction.ravel().tolist())
     out = []
     for k, item in enumerate(fields):
         if item.GetDimension() != ndim:
             raise ValueError(f"field {k} is {item.GetDimension()}-D, the model {ndim}-D")
-        transform = item
-        if isinstance(item, sitk.Image):
-            if item.GetNumberOfComponentsPerPixel() != ndim:
+        field = item
+        if not isinstance(item, sitk.Image) and item.GetTransformEnum() == sitk.sitkDisplacementField:
+            field = sitk.DisplacementFieldTransform(item).GetDisplacementField()
+        if isinstance(field, sitk.Image):
+            if field.GetNumberOfComponentsPerPixel() != ndim:
                 raise ValueError(
-                    f"field {k} is an image of {item.GetNumberOfComponentsPerPixel()} numbers per pixel, not of "
+                    f"field {k} is an image of {field.GetNumberOfComponentsPerPixel()} numbers per pixel, not of "
                     f"displacements, which have {ndim}"
                 )
-            transform = sitk.DisplacementFieldTransform(sitk.Cast(item, sitk.sitkVectorFloat64))
-        sampled = sitk.TransformToDisplacementField(
-            transform, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, grid.direction.ravel().tolist()
-        )
+            lattice = (grid.size, sitk.Transform(ndim, sitk.sitkIdentity), sitk.sitkLinear)
+            sampled = sitk.Resample(field, *lattice, *place, 0.0, sitk.sitkVectorFloat64, True)
+        else:
+            _check_domain(field, k, grid.points(), extent_mm)
+            sampled = sitk.TransformToDisplacementField(field, sitk.sitkVectorFloat64, grid.size, *place)
         out.append(sitk.GetArrayFromImage(sampled) @ f[:ndim, :ndim])
     return np.stack(out) if out else np.zeros((0, *(samples,) * ndim, ndim))
+
+
+def _check_domain(transform: Any, k: int, points: FloatArray, extent_mm: float) -> None:
+    """Raises where a B-spline ends within the cube; beyond its domain it would be the identity."""
+    import SimpleITK as sitk
+
+    if transform.GetTransformEnum() != sitk.sitkBSplineTransform:
+        return
+    spline = sitk.BSplineTransform(transform)
+    width = np.array(spline.GetTransformDomainPhysicalDimensions())
+    axes = np.array(spline.GetTransformDomainDirection()).reshape(len(width), -1)
+    within = (points - np.array(spline.GetTransformDomainOrigin())) @ axes
+    slack = _DOMAIN_SLACK * width
+    if (within < -slack).any() or (within > width + slack).any():
+        raise ValueError(
+            f"field {k} is a B-spline over {' x '.join(f'{w:g}' for w in width)} mm, which does not cover the cube of "
+            f"{extent_mm:g} mm: give a wider one, or a smaller extent, or sample it as a field"
+        )
 
 
 def bounded_fit(rows: FloatArray, values: FloatArray, bound: float) -> FloatArray:

@@ -255,3 +255,28 @@ def test_field_determinants_keep_axes_and_components_apart():
     u[..., 0] = 0.2 * p[..., 1] + 0.1 * p[..., 0]
     u[..., 2] = -0.5 * p[..., 2]
     np.testing.assert_allclose(field_determinants(u, grid.spacing), 1.1 * 0.5)
+
+
+def test_fields_that_end_within_the_cube_keep_their_edge_values():
+    """A field of twice the width and its middle part, which is constant beyond, give the same modes."""
+    rng = np.random.default_rng(3)
+    wide, narrow = [], []
+    for push in rng.normal(size=(6, 2)) * 5:
+        field = np.tile(push, (61, 61, 1))
+        field[20:41, 20:41] += push[::-1] * np.hanning(21)[:, None, None] * np.hanning(21)[:, None]
+        for size, out in ((61, wide), (21, narrow)):
+            cut = (61 - size) // 2
+            image = sitk.GetImageFromArray(field[cut : cut + size, cut : cut + size], isVector=True)
+            image.SetSpacing((4.0, 4.0))
+            image.SetOrigin([-4.0 * (size - 1) / 2] * 2)
+            out.append(image)
+    whole, part = (StatisticalDeformation.fit_sitk(fields, 200.0, 8, 2) for fields in (wide, narrow))
+    np.testing.assert_allclose(part.modes, whole.modes, atol=1e-5)
+    transforms = [sitk.DisplacementFieldTransform(sitk.Image(image)) for image in narrow]
+    np.testing.assert_allclose(StatisticalDeformation.fit_sitk(transforms, 200.0, 8, 2).modes, part.modes, atol=1e-9)
+
+
+def test_a_spline_that_does_not_cover_the_cube_is_refused():
+    spline = sitk.BSplineTransformInitializer(sitk.Image([100, 50], sitk.sitkFloat32), [4, 4], 3)
+    with pytest.raises(ValueError, match=r"field 1 is a B-spline over .* x .* mm, .* cube of 90 mm"):
+        StatisticalDeformation.fit_sitk([sitk.TranslationTransform(2, (3.0, 1.0)), spline], 90.0, 5, 1)
