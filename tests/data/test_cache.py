@@ -11,13 +11,21 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from regenv.core.camera import Camera
+from regenv.core.geometry import Grid
+from regenv.core.image import Image
+from regenv.core.models import get_model
 from regenv.data import cache
 from regenv.data.cache import MemoryCache, cache_dir, cached, digest, progress
+from regenv.data.packing import pack, unpack
+from regenv.data.pair import ImagePair, Truth
+from regenv.data.phantom import PhantomDataset
 from regenv.errors import CacheError
 
 
@@ -258,3 +266,136 @@ def test_memory_serves_threads_one_value() -> None:
         thread.join()
     assert problems == []
     assert len(memory) == 6
+
+
+# Pairs
+
+
+def motion(*values: float) -> np.ndarray:
+    return get_model("rigid", 3).exp(np.array([values], dtype=float))[0]
+
+
+def full_pair() -> ImagePair:
+    """A pair of which every field says something, on oblique, anisotropic grids."""
+    rng = np.random.default_rng(0)
+    turn = motion(0, 0, 0, 20, -30, 50)[:3, :3]
+    fixed_grid = Grid.centred((7, 6, 2), (1.5, 1.25, 9.0), (10.1, -20.2, 30.3), turn)
+    moving_grid = Grid.centred((5, 8, 9), (2.1, 2.0, 3.3), (-1.0, 2.0, 0.3), turn.T)
+    cameras = tuple(
+        Camera(
+            np.array([500.0 + i, 3.25, 1.0]),
+            Grid.centred((7, 6, 1), (1.5, 1.25, 1.0), (-400.0, i, 2.5), turn @ motion(0, 0, 0, 0, 90, 0)[:3, :3]),
+            np.array([1.0, i, -2.0]),
+        )
+        for i in range(2)
+    )
+    points = rng.normal(size=(5, 3)) * 40
+    truth = Truth(
+        transform=motion(3, -4, 5, 10, 20, -15),
+        landmarks_fixed=points,
+        landmarks_moving=points + 1.5,
+        landmark_names=("carina", "apex", "T12_body", "naïve", "é"),
+        labels_fixed=rng.integers(0, 3, fixed_grid.shape).astype(np.uint8),
+        labels_moving=rng.integers(0, 300, moving_grid.shape).astype(np.int16),
+        label_names={2: "liver", 299: "left kidney"},
+        points_fixed=points * 2,
+        points_moving=points * 2 - 3,
+    )
+    return ImagePair(
+        "",
+        "",
+        Image(rng.gamma(2.0, 0.7, fixed_grid.shape), fixed_grid, "depth", 0.25),
+        Image(rng.integers(-1024, 3071, moving_grid.shape), moving_grid, "ct", -1000.0),
+        rng.random(fixed_grid.shape) < 0.5,
+        rng.random(moving_grid.shape) < 0.5,
+        truth,
+        motion(1, 2, 3, 4, 5, 6),
+        cameras,
+        3.75,
+    )
+
+
+def assert_same(read: object, made: object, where: str = "pair") -> None:
+    """Exact equality, field by field, of nested dataclasses and arrays with their types."""
+    if is_dataclass(made):
+        assert type(read) is type(made), where
+        for field in fields(made):
+            assert_same(getattr(read, field.name), getattr(made, field.name), f"{where}.{field.name}")
+    elif isinstance(made, np.ndarray):
+        assert isinstance(read, np.ndarray) and read.dtype == made.dtype, where
+        np.testing.assert_array_equal(read, made, err_msg=where)
+    elif isinstance(made, tuple):
+        assert isinstance(read, tuple) and len(read) == len(made), where
+        for i, (a, b) in enumerate(zip(read, made, strict=True)):
+            assert_same(a, b, f"{where}[{i}]")
+    else:
+        assert type(read) is type(made) and read == made, where
+
+
+def test_the_pair_of_these_tests_leaves_no_field_out() -> None:
+    """So that a field that is new has to be kept, too."""
+    pair = full_pair()
+    for thing in (pair, pair.truth):
+        values = {field.name: getattr(thing, field.name) for field in fields(thing)}  # type: ignore[arg-type]
+        unset = [
+            name for name, value in values.items() if value is None or (hasattr(value, "__len__") and not len(value))
+        ]
+        assert [name for name in unset if name not in ("id", "subject")] == []  # which the data set gives
+
+
+def test_a_pair_read_back_keeps_every_field() -> None:
+    """Voxels to half of 1/32767 of their range, all else exactly."""
+    pair, key = full_pair(), digest("pairs", 1)
+    cached(key, lambda: pack(pair))
+    read = unpack(cached(key, dict))  # from disk: an empty dict would be no pair
+    step = np.ptp(pair.fixed.array) / 32767
+    np.testing.assert_allclose(read.fixed.array, pair.fixed.array, atol=0.51 * step)
+    assert not np.array_equal(read.fixed.array, np.rint(read.fixed.array))
+    assert_same(replace(read, fixed=replace(read.fixed, array=pair.fixed.array)), pair)
+
+
+def test_a_pair_of_whole_numbers_is_read_back_exactly() -> None:
+    pair, key = full_pair(), digest("pairs", 2)
+    pair = replace(pair, fixed=replace(pair.fixed, array=np.rint(100 * pair.fixed.array)))
+    cached(key, lambda: pack(pair))
+    assert_same(unpack(cached(key, dict)), pair)
+
+
+def test_what_a_pair_lacks_it_lacks_when_read_back() -> None:
+    full, key = full_pair(), digest("pairs", 3)
+    grid = Grid.centred((6, 5), (1.5, 2.0))
+    flat = Image(np.arange(30.0).reshape(5, 6), grid, "xray", 0.0)
+    pair = ImagePair("", "", flat, replace(flat, modality="t1", background=3.0), truth=Truth(transform=np.eye(3)))
+    cached(key, lambda: pack(pair))
+    assert_same(unpack(cached(key, dict)), pair)
+    for name in ("fixed_mask", "moving_mask", "alignment", "slice_mm"):
+        assert getattr(unpack(pack(replace(full, **{name: None}))), name) is None
+    for name in ("transform", "landmarks_fixed", "points_fixed", "points_moving", "labels_fixed", "labels_moving"):
+        assert full.truth is not None
+        lacking = replace(full, truth=replace(full.truth, **{name: None}))
+        read = unpack(pack(lacking)).truth
+        assert read is not None and getattr(read, name) is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "modalities", "field"),
+    [("slice_volume", ("t2", "t1"), "stack"), ("xray_spine", ("xray", "ct"), "biplane"), ("cardiac", ("mr", "mr"), "")],
+)
+def test_a_case_read_from_disk_is_the_case_that_was_made(
+    own_cache: Path, recipe: str, modalities: tuple[str, str], field: str
+) -> None:
+    """Frame, order of axes and crops too, in another data set object as in another process."""
+    made, read = (PhantomDataset("train", modalities, field or None, recipe) for _ in range(2))
+    first = made.load(1)
+    (path,) = own_cache.rglob("*.npz")
+    written = path.stat().st_mtime_ns
+    assert_same(read.load(1), first)
+    assert path.stat().st_mtime_ns == written
+    again = read.load(1 + 24)  # the same subject in another frame
+    assert list(own_cache.rglob("*.npz")) == [path]
+    assert again.subject == first.subject and again.id != first.id
+    assert not np.allclose(again.moving.grid.origin, first.moving.grid.origin)
+    assert (first.fixed.modality, first.moving.modality) == modalities
+    assert len(first.cameras) == (2 if field == "biplane" else 0)
+    assert (first.slice_mm is not None) == (field == "stack")
+    assert (first.alignment is not None) == (recipe == "cardiac")
