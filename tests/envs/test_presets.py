@@ -278,15 +278,16 @@ def test_hu_pays_the_fall_of_the_mean_error_of_a_lattice(hu):
 
 
 def test_hu_pays_ten_more_once_the_error_is_two_millimetres(hu):
+    """The error in mm, and not what is left of the parameters, which is more than 2 of shift and scales here."""
     env, _, pair, error = hu
-    frame = pair.fixed.grid.frame
-    shift = np.eye(3)
-    shift[0, 2] = 3.5
-    start = pair.truth.transform @ frame @ shift @ np.linalg.inv(frame)
+    frame, model = pair.fixed.grid.frame, env.unwrapped.model
+    away = np.array([3.0 if name == "tx" else 2.0 if name in ("s", "sx", "sy") else 0.0 for name in model.names])
+    start = pair.truth.transform @ frame @ model.exp(away[None])[0] @ np.linalg.inv(frame)
     _, info = env.reset(options={"pair": pair.id, "start": start})
     first, last = env.step(np.int64(1)), env.step(np.int64(1))
     errors = [error(step["transform"]) for step in (info, first[4], last[4])]
-    assert errors[1] > 2.0 >= errors[2]
+    left = np.linalg.inv(pair.truth.transform @ frame) @ last[4]["transform"] @ frame
+    assert errors[1] > 2.0 >= errors[2] and np.linalg.norm(model.log(left[None])) > 2.0
     assert first[1:4] == (pytest.approx(errors[0] - errors[1]), False, False)
     assert last[1:4] == (pytest.approx(errors[1] - errors[2] + BONUS), True, False)
 

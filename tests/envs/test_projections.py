@@ -144,6 +144,17 @@ def test_two_radiographs_are_two_channels_of_each_image(name, channels):
         assert not np.array_equal(observation[0], observation[1])
 
 
+def test_a_body_that_comes_nearer_to_the_depth_camera_is_still_told_apart():
+    env, dataset = real(DEPTH, "bare")
+    pair_id = env.reset(seed=7)[1]["pair_id"]
+    pair = dataset.load(dataset.ids.index(pair_id))
+    frame, mask = pair.cameras[0].frame, env.unwrapped._engine.canvas.levels[0].mask[0, 0] > 0
+    for nearer in (0.0, 15.0, 29.0):
+        start = pair.truth.transform @ frame @ pose(0, 0, nearer, 0, 0, 0) @ np.linalg.inv(frame)
+        observation, _ = env.reset(options={"pair": pair_id, "start": start})
+        assert (observation[1][mask] > 0).mean() > 0.95
+
+
 # Where balls are seen
 
 
