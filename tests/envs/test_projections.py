@@ -135,6 +135,35 @@ def test_the_fixed_image_is_that_of_the_pair(seen):
         np.testing.assert_allclose(observation[v][tuple(pixels[inside].T)], want[inside], atol=1e-4)
 
 
+@pytest.mark.parametrize("away", [(0, 0, 0, 0, 0, 0), (6, -4, 15, 3, 5, -8), (15, 115, 0, 0, 0, 0)])
+def test_what_pays_is_seen_within_the_mask_and_where_rays_meet_the_volume(seen, away):
+    """NCC by hand, over all radiographs at once; where less than half of the mask is met it fades to 0."""
+    env, pair, _, _ = seen
+    field, frame = env.unwrapped.config.field_of_view, pair.cameras[0].frame
+    paid = gym.make(env.spec.id, field_of_view=field, dtype="float32", reward="ncc")
+    start = pair.truth.transform @ frame @ pose(*away) @ np.linalg.inv(frame)
+    observation, info = paid.reset(options={"pair": pair.id, "start": start})
+    fixed, moved = np.split(observation, 2)
+    masks, met = [], []
+    for v, camera in enumerate(pair.cameras):
+        view = view_of(env, camera)
+        at = transform_points(camera.grid.physical_to_index, view.grid.points()[0])[..., :2]
+        inside = ((at >= -0.5) & (at < np.asarray(camera.grid.size[:2]) - 0.5)).all(-1)
+        shares = map_coordinates(
+            pair.fixed_mask[v].astype(float), np.moveaxis(at[..., ::-1], -1, 0), order=1, mode="nearest"
+        )
+        masks.append(inside & (shares > 0.99))  # no pixel that is blended with what is outside
+        if pair.fixed.modality == "depth":
+            met.append(depth_image(pair.moving, view, SKIN_HU, start)[1])
+        else:
+            met.append(radiograph(pair.moving, view, start)[1])
+    mask, both = np.stack(masks), np.stack(masks) & np.stack(met)
+    share = both.sum() / mask.sum()
+    assert mask.sum() > 500 and both.sum() > 50
+    value = np.corrcoef(fixed[both], moved[both])[0, 1] * min(1.0, share / 0.5)
+    assert info["similarity"] == pytest.approx(value, abs=2e-3)
+
+
 @pytest.mark.parametrize(("name", "channels"), [("slices", 4), ("difference", 2), ("zoom", 8)])
 def test_two_radiographs_are_two_channels_of_each_image(name, channels):
     env = gym.make(XRAY, dataset=Balls(BIPLANE, [[0, 0, 0]]), field_of_view="biplane", observation=name)
