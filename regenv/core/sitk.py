@@ -149,5 +149,8 @@ def to_sitk(value: ArrayLike | Image) -> Any:
     if matrix.ndim == 3 and len(matrix) == 1:
         matrix = matrix[0]
     if matrix.ndim != 2:
-        raise ValueError(f"expected an Image or one homogeneous matrix, got an array of shape {matrix.shape}")
+        raise ValueError(
+            f"expected an Image or one homogeneous matrix, got an array of shape {matrix.shape}; of coefficients, "
+            "env.unwrapped.to_sitk() gives the transform"
+        )
     return matrix_to_sitk(matrix)

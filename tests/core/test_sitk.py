@@ -63,6 +63,8 @@ def test_what_has_no_matrix_is_refused():
         matrix_to_sitk(np.eye(5))
     with pytest.raises(ValueError, match="shape"):
         to_sitk(np.zeros((2, 4, 4)))
+    with pytest.raises(ValueError, match=r"shape \(16,\); of coefficients, env.unwrapped.to_sitk"):
+        to_sitk(np.zeros(16))
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
