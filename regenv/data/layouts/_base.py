@@ -257,7 +257,8 @@ def _check_dimension(layout: Layout, ndim: int) -> None:
 
 def _find(layout: Layout, request: Request) -> list[Case]:
     if not request.root.is_dir():
-        raise DataError(f"{request.root} is not a folder; {expected(layout, request.root)}")
+        hint = " (options are written ?name=value&name=value)" if "?" in request.root.name else ""
+        raise DataError(f"{request.root} is not a folder{hint}; {expected(layout, request.root)}")
     try:
         found = list(layout.find(request))
     except NotThisLayoutError as error:
@@ -298,7 +299,7 @@ def _no_cases(layout: Layout, root: Path, split: str, found: Sequence[Case], kin
     has = ", ".join(f"{name}: {n}" for name, n in counts.items() if n)
     if not has:
         return (
-            f"{root} holds no pair of a {kinds[0]} and a {kinds[1]} image (between subjects, of two in one split); "
+            f"{root} holds no pair of images, {kinds[0]} and {kinds[1]} (between subjects, of two in one split); "
             f"{expected(layout, root)}"
         )
     return (

@@ -36,6 +36,9 @@ POINTS = ("landmarks", "keypoints", "keypoints01", "keypoints02", "keypoints12")
 """Keys of an image's points, the best first; those of a pair are the first that both images have. A number says between
 which scans an algorithm found them."""
 
+PAIR_LISTS = ("training_paired_images", "registration_val", "registration_test", "test_paired_images")
+"""Keys of lists of pairs."""
+
 MODALITIES = {"ct": "ct", "fbct": "ct", "cbct": "cbct", "mr": "mr", "mri": "mr", "t1w": "t1", "t2w": "t2", "us": "us"}
 """Modalities as the JSON files write them, in lower case; any other is ``"other"``."""
 
@@ -77,6 +80,16 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read as JSON ({error}); copy it again") from error
     if not isinstance(task, dict) or not isinstance(task.get("training"), list):
         raise DataError(f"{path} has no list 'training'; it is not a task of Learn2Reg")
+    lists: dict[str, tuple[str, ...]] = {"training": ("image",), "test": ("image",)}
+    for key, wanted in (lists | dict.fromkeys(PAIR_LISTS, ("fixed", "moving"))).items():
+        for number, entry in enumerate(task.get(key) or [], 1):
+            if isinstance(entry, str) and wanted == ("image",):
+                continue
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in wanted):
+                raise DataError(
+                    f"{path}: entry {number} of {key!r} does not name its {' and '.join(wanted)}, got "
+                    f"{entry!r}; copy the file again"
+                )
     return task
 
 

@@ -97,6 +97,12 @@ def find(request: Request) -> list[Case]:
         files = tuple(path for inner, outer, image in slices for path in (inner, outer, image) if path is not None)
         load = partial(load_patient, tuple(slices), modality)
         cases.append(Case(original, patient, _split(original), files, load))
+    if not cases:
+        outlined = sum(p.is_dir() for p in contours.parent.glob("SC-*-*"))
+        raise NotThisLayoutError(
+            f"has no patient of whom {table.name} names images (PatientID; {len(folders)} folders are there) and "
+            f"contours (OriginalID; {outlined} folders)"
+        )
     return cases
 
 

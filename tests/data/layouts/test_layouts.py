@@ -169,6 +169,13 @@ def test_what_no_pair_can_be_made_of_is_named(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match="has no image of the suffix T2w; the layout"):
         made("bids", tmp_path / "bids")
+    trees.sunnybrook(tmp_path / "scd").joinpath("scd_patientdata.csv").write_text("Patient\nSCD0000101\n")
+    with pytest.raises(
+        DataError, match=r"no patient of whom scd_patientdata.csv names images \(PatientID; \d+ folders"
+    ):
+        made("sunnybrook", tmp_path / "scd")
+    with pytest.raises(DataError, match=r"is not a folder \(options are written \?name=value"):
+        made("bids", tmp_path / "bids", query="?test")
     shutil.rmtree(trees.rire(tmp_path / "rire") / "training_001" / "transformations")
     with pytest.raises(DataError, match=r"lacks 1 of .*\n  training_001/transformations/ct_T1.standard"):
         made("rire", tmp_path / "rire")

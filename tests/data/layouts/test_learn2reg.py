@@ -64,6 +64,12 @@ def test_modalities_of_learn2reg(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(DataError, match="has no list 'training'"):
         pairs_of(f"learn2reg:{tmp_path}", "cbct", "ct")
+    path.write_text(json.dumps({**task, "registration_val": [{"fixed": "a.nii.gz"}]}))
+    with pytest.raises(DataError, match="entry 1 of 'registration_val' does not name its fixed and moving, got"):
+        pairs_of(f"learn2reg:{tmp_path}", "cbct", "ct")
+    path.write_text(json.dumps({"training": [{"img": "a.nii.gz"}]}))
+    with pytest.raises(DataError, match="entry 1 of 'training' does not name its image, got"):
+        pairs_of(f"learn2reg:{tmp_path}", "cbct", "ct")
     path.write_text("{")
     with pytest.raises(DataError, match="cannot be read as JSON"):
         pairs_of(f"learn2reg:{tmp_path}", "cbct", "ct")
