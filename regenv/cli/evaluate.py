@@ -23,7 +23,9 @@ def evaluate(
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="The agent's (training) seed. May be given again.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of submissions.")] = Path("submissions"),
-    data: Annotated[Path | None, typer.Option(help="Folder of real pairs, for a track of one's own pairs.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of real pairs, or LAYOUT:PATH, for a track of one's own pairs.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the row; default is the agent's own.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Run although there is a finished row.")] = False,

@@ -268,5 +268,8 @@ def require_privileged(case: Case, what: str, withheld: bool) -> Privileged:
             f"{what} needs the truth, which the test split withholds; use split='train' or 'validation'"
         )
     if case.privileged is None:
-        raise DataError(f"{what} needs the truth, and pair {case.id!r} comes with neither a transform nor landmarks")
+        raise DataError(
+            f"{what} needs the truth, and pair {case.id!r} comes with neither a transform nor landmarks; give them, or "
+            "take an agent and a reward that need none"
+        )
     return case.privileged
