@@ -4,21 +4,19 @@ Axes as in :mod:`regenv.data.anatomy.heartbeat`: the picture of a slice is what 
 wall and the right ventricle on the left, the diaphragm below, lung above and to the right.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
-
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
 from regenv.data.anatomy import shapes
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.canvas import Canvas, FloatField
-from regenv.data.anatomy.heartbeat import Heart, draw_heart, radii
+from regenv.data.anatomy.heartbeat import Heart, draw_heart
+from regenv.data.anatomy.heartbeat_kernels import distances, radii
+from regenv.data.anatomy.points import nearest
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.anatomy.torso import finish
 from regenv.data.anatomy.warp import Warp, smooth_noise
@@ -75,7 +73,7 @@ def short_axis(seed: int, spacing_mm: float = 1.7, levels: tuple[float, float] =
     canvas = Canvas(lo, hi, spacing_mm, warp)
     heart = heart_of(seed)
     endo, epi, rv, depth = (np.empty(canvas.grid.shape, np.float32) for _ in range(4))
-    _distances(canvas.x, canvas.y, canvas.z, heart, endo, epi, rv, depth)
+    distances(canvas.x, canvas.y, canvas.z, heart, endo, epi, rv, depth)
     rough = smooth_noise(np.random.default_rng([seed, 32]), canvas.grid, 16.0)
     fine = smooth_noise(np.random.default_rng([seed, 33]), canvas.grid, 4.5)
     painter = _Painter(canvas, heart, np.random.default_rng([seed, 34]), endo, epi, rv, depth, rough, fine)
@@ -131,41 +129,12 @@ def _ring(heart: Heart, z: float, name: str, papillary: bool = False) -> dict[st
 
 def organ_at(anatomy: Anatomy, points: NDArray[np.float64], organs: tuple[Organ, ...]) -> NDArray[np.uint8]:
     """Which of the organs lies at points ``(N, 3)`` mm; 0 for all others."""
-    inside, voxels = _voxels_at(anatomy.grid, points)
-    found = anatomy.organ[voxels]
-    return np.where(inside & np.isin(found, [int(o) for o in organs]), found, 0).astype(np.uint8)
-
-
-def body_at(anatomy: Anatomy, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether points ``(N, 3)`` mm lie in the heart or within 10 mm of it."""
-    inside, voxels = _voxels_at(anatomy.grid, points)
-    return np.asarray(inside & anatomy.body[voxels])
-
-
-def _voxels_at(grid: Grid, points: NDArray[np.float64]) -> tuple[NDArray[np.bool_], tuple[NDArray[np.int64], ...]]:
-    """Whether points lie in an axis-parallel grid, and the array index of the nearest voxel (that of 0 if not)."""
-    index = np.rint((points - np.asarray(grid.origin)) / np.asarray(grid.spacing)).astype(np.int64)
-    inside = np.all((index >= 0) & (index < np.asarray(grid.size)), axis=1)
-    return inside, tuple(np.where(inside[:, None], index, 0).T[::-1])
+    found = nearest(anatomy.organ, anatomy.grid, points)
+    return np.where(np.isin(found, [int(o) for o in organs]), found, 0).astype(np.uint8)
 
 
 def _polar(angle: float, radius: float, z: float) -> NDArray[np.float64]:
     return np.array([radius * np.cos(angle), radius * np.sin(angle), z])
-
-
-@njit(cache=True, nogil=True)
-def _distances(x, y, z, heart, endo, epi, rv, depth):
-    """Radial distances to the cavity, the wall and the right ventricle, and the right ventricle's depth there."""
-    nz, ny, nx = x.shape
-    for k in range(nz):
-        for j in range(ny):
-            for i in range(nx):
-                r = np.sqrt(x[k, j, i] ** 2 + y[k, j, i] ** 2)
-                a, b, c = radii(np.arctan2(y[k, j, i], x[k, j, i]), z[k, j, i], heart)
-                endo[k, j, i] = r - a
-                epi[k, j, i] = r - b
-                rv[k, j, i] = r - c
-                depth[k, j, i] = c - b
 
 
 def _paint_lung_vessels(p: _Painter) -> None:

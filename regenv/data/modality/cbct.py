@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter1d
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.core.lanes import run_lanes
-from regenv.data.modality import projection
+from regenv.data.modality import projection_kernels as kernels
 from regenv.data.modality.common import AIR_HU
 
 VERSION = 3
@@ -254,7 +254,7 @@ def _project(
     both = np.ascontiguousarray(both.transpose(0, 2, 3, 1), dtype=np.float32)
     origin[2] -= below * spacing[2]
     out = np.empty((len(angles), len(us), len(vs), 2), np.float32)
-    run_lanes(projection.project, len(angles), both, origin, spacing, angles, distance, us, vs, out)
+    run_lanes(kernels.project, len(angles), both, origin, spacing, angles, distance, us, vs, out)
     return out
 
 
@@ -328,7 +328,7 @@ def _reconstruct(
     ]
     out = np.zeros((grid.size[1], grid.size[0], grid.size[2]), np.float32)
     run_lanes(
-        projection.backproject,
+        kernels.backproject,
         grid.size[1],
         filtered,
         angles,

@@ -1,11 +1,8 @@
 """Steps that the modalities share: tissues to CT numbers, resampling with a scanner's point spread, the table."""
 
-# mypy: allow-untyped-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import erf
 
@@ -13,6 +10,7 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.tissues import CT_NUMBERS, Tissue
+from regenv.data.modality.tissue_kernels import mix
 
 AIR_HU = -1000.0
 
@@ -39,25 +37,8 @@ def hounsfield(anatomy: Anatomy, enhancement: float = 0.0, venous: float = 1.0) 
         mean += enhancement * number.contrast * (1.0 if tissue in left else venous)
         table[tissue] = mean, number.coarse, number.fine
     out = np.empty(anatomy.grid.shape, np.float32)
-    _tissues_to_hu(anatomy.tissue, anatomy.under, anatomy.share, anatomy.coarse, anatomy.fine, table, out)
+    mix(anatomy.tissue, anatomy.under, anatomy.share, anatomy.coarse, anatomy.fine, table, out)
     return Image(out, anatomy.grid, "ct", AIR_HU)
-
-
-@njit(cache=True, nogil=True)
-def _tissues_to_hu(tissue, under, share, coarse, fine, table, out):
-    nz, ny, nx = tissue.shape
-    for k in range(nz):
-        for j in range(ny):
-            for i in range(nx):
-                a, b = tissue[k, j, i], under[k, j, i]
-                w = np.float32(share[k, j, i]) * np.float32(1.0 / 255.0)
-                v = np.float32(1.0) - w
-                out[k, j, i] = (
-                    w * table[a, 0]
-                    + v * table[b, 0]
-                    + (w * table[a, 1] + v * table[b, 1]) * coarse[k, j, i]
-                    + (w * table[a, 2] + v * table[b, 2]) * fine[k, j, i]
-                )
 
 
 def slice_profile(

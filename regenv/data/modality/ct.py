@@ -9,6 +9,10 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.modality.common import AIR_HU, add_table, hounsfield, resample_blurred
+from regenv.data.modality.scan import Displace, scan
+
+NOISE_HU = (5.0, 16.0)
+"""Range of the standard deviation of a diagnostic scan's noise."""
 
 
 def ct(anatomy: Anatomy, rng: np.random.Generator, grid: Grid | None = None, enhancement: float | None = None) -> Image:
@@ -31,10 +35,54 @@ def ct(anatomy: Anatomy, rng: np.random.Generator, grid: Grid | None = None, enh
         enhancement = float(rng.uniform(80, 330)) if rng.random() < 0.5 else 0.0
     hu = hounsfield(anatomy, enhancement, venous=float(rng.uniform(0.2, 1.1)))
     grid = draw_grid(anatomy, rng) if grid is None else grid
-    scan = resample_blurred(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)), slice_mm=grid.spacing[2])
-    scan = add_table(scan, rng, curved=True)
-    array = add_noise(scan, rng, sd=float(rng.uniform(5, 16)))
-    return Image(np.clip(np.rint(array), -1024, 3071), grid, "ct", AIR_HU)
+    seen = resample_blurred(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)), slice_mm=grid.spacing[2])
+    return with_noise(add_table(seen, rng, curved=True), rng)
+
+
+def oblique_ct(
+    anatomy: Anatomy, rng: np.random.Generator, grid: Grid, low_dose: bool = False, displace: Displace | None = None
+) -> Image:
+    """As :func:`ct`, on a grid at any angle to the patient.
+
+    Args:
+        anatomy: The subject.
+        rng: Draws contrast medium, kernel, table and noise.
+        grid: Voxels of the scan; rows run from front to back.
+        low_dose: The noise of a scan for attenuation correction instead of a diagnostic one, without contrast medium.
+        displace: As in :func:`regenv.data.modality.scan.scan`.
+
+    Returns:
+        Image in HU of modality ``"ct"``, background -1000.
+    """
+    enhanced = not low_dose and rng.random() < 0.5
+    enhancement = float(rng.uniform(80, 330)) if enhanced else 0.0
+    hu = hounsfield(anatomy, enhancement, venous=float(rng.uniform(0.2, 1.1)))
+    return scanned(hu, rng, grid, (0.8, 2.0), (18.0, 38.0) if low_dose else NOISE_HU, displace)
+
+
+def scanned(
+    hu: Image,
+    rng: np.random.Generator,
+    grid: Grid,
+    fwhm_mm: tuple[float, float] = (0.8, 1.8),
+    noise_hu: tuple[float, float] = NOISE_HU,
+    displace: Displace | None = None,
+) -> Image:
+    """What a scanner makes of noise-free CT numbers, on a grid at any angle: point spread, slices, table, noise.
+
+    Args:
+        hu: Noise-free CT numbers in HU.
+        rng: Draws kernel, table and noise.
+        grid: Voxels of the scan; rows run from front to back.
+        fwhm_mm: Range of the full width at half maximum of the in-plane point spread.
+        noise_hu: Range of the noise's standard deviation.
+        displace: As in :func:`regenv.data.modality.scan.scan`.
+
+    Returns:
+        Image in HU of modality ``"ct"``, background -1000.
+    """
+    seen = scan(hu, grid, float(rng.uniform(*fwhm_mm)), displace=displace)
+    return with_noise(add_table(seen, rng, curved=True), rng, noise_hu)
 
 
 def draw_grid(anatomy: Anatomy, rng: np.random.Generator) -> Grid:
@@ -46,6 +94,12 @@ def draw_grid(anatomy: Anatomy, rng: np.random.Generator) -> Grid:
     size = (*(np.ceil(field / inplane).astype(int)), int(length / thickness))
     centre = anatomy.grid.centre + np.array([rng.normal(0, 4), 22 + rng.normal(0, 4), 0.0])
     return Grid.centred(size, (inplane, inplane, thickness), centre)
+
+
+def with_noise(image: Image, rng: np.random.Generator, noise_hu: tuple[float, float] = NOISE_HU) -> Image:
+    """A scan as it is stored: with noise of a standard deviation drawn from a range (HU), whole numbers, clipped."""
+    array = add_noise(image, rng, sd=float(rng.uniform(*noise_hu)))
+    return Image(np.clip(np.rint(array), -1024, 3071), image.grid, "ct", AIR_HU)
 
 
 def add_noise(image: Image, rng: np.random.Generator, sd: float) -> np.ndarray:

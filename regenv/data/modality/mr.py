@@ -4,15 +4,12 @@ Signals follow the steady-state equations of spoiled gradient echo, spin echo, i
 double-echo steady state (Bernstein, King and Zhou, Handbook of MRI Pulse Sequences, 2004, chapters 14 and 16).
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
@@ -21,6 +18,7 @@ from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.tissues import Tissue
 from regenv.data.modality.relaxation import RELAXATION, Relaxation
 from regenv.data.modality.scan import Displace, scan
+from regenv.data.modality.tissue_kernels import mix
 from regenv.errors import check_option
 
 Range = tuple[float, float]
@@ -103,8 +101,8 @@ def mr_signal(
             value *= max(1.0 - kind.flow * 1.15, 0.04)
         table[tissue] = value, value * kind.coarse, value * kind.fine
     out = np.empty(anatomy.grid.shape, np.float32)
-    _tissues_to_signal(anatomy.tissue, anatomy.under, anatomy.share, anatomy.coarse, anatomy.fine, table, out)
-    return Image(out, anatomy.grid, protocol.modality, 0.0)
+    mix(anatomy.tissue, anatomy.under, anatomy.share, anatomy.coarse, anatomy.fine, table, out)
+    return Image(np.maximum(out, 0.0, out=out), anatomy.grid, protocol.modality, 0.0)
 
 
 def mr(
@@ -201,22 +199,3 @@ def _steady_state(
     first = 1 - (e1 - c) * root
     second = 1 - (1 - e1 * c) * root
     return float(np.tan(flip / 2) * (first * np.exp(-te / t2_star) + second * np.exp(-te / t2)))
-
-
-@njit(cache=True, nogil=True)
-def _tissues_to_signal(tissue, under, share, coarse, fine, table, out):
-    """Mean and texture of the two tissues of each voxel, at least 0."""
-    nz, ny, nx = tissue.shape
-    for k in range(nz):
-        for j in range(ny):
-            for i in range(nx):
-                a, b = tissue[k, j, i], under[k, j, i]
-                w = np.float32(share[k, j, i]) * np.float32(1.0 / 255.0)
-                v = np.float32(1.0) - w
-                value = (
-                    w * table[a, 0]
-                    + v * table[b, 0]
-                    + (w * table[a, 1] + v * table[b, 1]) * coarse[k, j, i]
-                    + (w * table[a, 2] + v * table[b, 2]) * fine[k, j, i]
-                )
-                out[k, j, i] = max(value, np.float32(0.0))

@@ -7,13 +7,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.brains import BrainSubject, in_brain
+from regenv.data.anatomy.points import lattice
 from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
 from regenv.data.recipes._scans import fit_affine
-
-FloatArray = NDArray[np.float64]
 
 STRUCTURES = (
     *(Organ.CORTEX, Organ.WHITE_MATTER, Organ.DEEP_GREY),
@@ -80,7 +79,7 @@ def labels_and_masks(anatomy: Anatomy, grid: Grid) -> tuple[NDArray[np.uint8], N
 def template_points(step_mm: float) -> FloatArray:
     """A lattice of template points in the brain, ``(N, 3)``."""
     axes = [np.arange(low, high, step_mm) for low, high in ((-72, 73), (-80, 112), (-62, 84))]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = lattice(*axes)
     kept: FloatArray = points[in_brain(points) < -2.0]
     kept.setflags(write=False)
     return kept

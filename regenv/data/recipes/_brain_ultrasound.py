@@ -11,12 +11,12 @@ from regenv.core.resample import label_resample
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.brains import BrainSubject, brain
 from regenv.data.anatomy.glioma import Glioma, draw_glioma, with_glioma
-from regenv.data.anatomy.shapes import rotation
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.frames import case_generator
 from regenv.data.modality.relaxation import Relaxation
 from regenv.data.modality.scan import Displace
 from regenv.data.modality.us import Acoustic, Probe, us, us_sector
+from regenv.data.recipes._scans import tilt
 
 ANATOMY_MM = 2.0
 US_MM = (1.5, 1.8)
@@ -60,7 +60,7 @@ def patient(recipe: str, seed: int) -> tuple[Anatomy, Glioma]:
 
 def draw_probe(glioma: Glioma, rng: np.random.Generator) -> Probe:
     """A probe on the brain's surface in the opening, looking at the tumour, tilted or moved by hand."""
-    aim = rotation(*(float(a) for a in rng.uniform(-9, 9, 3))) @ glioma.inward
+    aim = tilt(rng, 9.0) @ glioma.inward
     lateral = np.cross(aim, rng.standard_normal(3))
     lateral /= np.linalg.norm(lateral)
     axes = np.column_stack([lateral, np.cross(aim, lateral), aim])

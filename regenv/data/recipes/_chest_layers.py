@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.camera import Camera
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.frames import case_generator
 
-FloatArray = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 _PAINT_MM = 3.6

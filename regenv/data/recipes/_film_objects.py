@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from regenv.core.geometry import FloatArray
+
 Floats = NDArray[np.float32]
 
 # strokes of the letters, mm

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.modality.ct import oblique_ct
 from regenv.data.modality.scan import Displace
 from regenv.data.recipes._prostate import RELAXATION
-from regenv.data.recipes._trunk_scans import ct_scan
 
 SEQUENCES = {"t1": "t1_se", "t2": "t2"}
 """Spin echoes, as pelves and spines are scanned."""
@@ -35,6 +35,6 @@ def trunk_scan(
     from regenv.data.modality.mr import mr
 
     if modality == "ct":
-        return ct_scan(anatomy, rng, grid, displace=displace)
+        return oblique_ct(anatomy, rng, grid, displace=displace)
     width = float(rng.uniform(1.4, 2.2))
     return mr(anatomy, rng, SEQUENCES[modality], grid, width, displace=displace, relaxation=RELAXATION)

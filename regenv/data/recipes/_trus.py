@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
-from regenv.core.image import Image
+from regenv.core.geometry import FloatArray, Grid
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.prostate import RECTUM
 from regenv.data.anatomy.shapes import rotation
 from regenv.data.anatomy.swelling import SwollenWarp
 from regenv.data.anatomy.tissues import Tissue
 from regenv.data.frames import case_generator
-from regenv.data.modality.us import Acoustic, Probe, us
-from regenv.data.recipes._prostate import RELAXATION
+from regenv.data.modality.scan import Displace
+from regenv.data.modality.us import Acoustic, Probe, us, us_sector
+from regenv.data.recipes._prostate import RELAXATION, organ_labels, region_mask
+from regenv.data.recipes._scans import Scan, tilt
 
-Points = NDArray[np.float64]
 Key = tuple[object, ...]
 
 ANATOMY_MM = 1.5
-_TILT_DEG = 10.0
 _PROBE_MM = 10.0
 """Radius of the probe."""
 
@@ -31,7 +27,7 @@ _COUPLED = dict.fromkeys((Tissue.GAS, Tissue.CONTENT, Tissue.FLUID), _GEL)
 """The rectum is emptied and the probe's sheath filled with gel."""
 
 
-def draw_probe(key: Key, warp: SwollenWarp, shift: Callable[[Points], Points] | None = None) -> Probe:
+def draw_probe(key: Key, warp: SwollenWarp, shift: Displace | None = None) -> Probe:
     """A probe in the rectum of a subject, facing the gland.
 
     Args:
@@ -47,7 +43,7 @@ def draw_probe(key: Key, warp: SwollenWarp, shift: Callable[[Points], Points] | 
     wall = wall if shift is None else shift(wall)
     along = wall[2] - wall[0] + rng.normal(0, 2.5, 3)
     along /= np.linalg.norm(along)
-    turn = rotation(*rng.uniform(-4, 4, 3))
+    turn = tilt(rng, 4.0)
     if rng.random() < 0.5:
         depth = turn @ np.array([0.0, -1.0, 0.0])
         depth -= along * (depth @ along)
@@ -74,36 +70,51 @@ def draw_probe(key: Key, warp: SwollenWarp, shift: Callable[[Points], Points] | 
 def scan_grid(key: Key, modality: str, probe: Probe) -> Grid:
     """The voxels of a scan, about the gland: along the probe's axes, or axial slices of a man who lies a bit askew."""
     rng = case_generator(*key, "grid")
-    tilt = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
+    askew = tilt(rng)
     centre = rng.normal(0.0, 2.0, 3)
     if modality == "us":
         lateral, sweep, depth = np.asarray(probe.axes).T
         # left, back, up, as the patient would be shown; the rest of the tilt is how the patient lies
-        axes = tilt @ _nearest_rotation(np.column_stack([lateral, -depth, sweep]))
+        axes = askew @ _nearest_rotation(np.column_stack([lateral, -depth, sweep]))
         spacing = float(rng.uniform(1.0, 1.25))
         return Grid.centred([int(np.ceil(96.0 / spacing))] * 3, (spacing,) * 3, centre, axes)
     pixel, thickness = float(rng.uniform(0.9, 1.2)), float(rng.uniform(2.8, 3.4))
     size = (*(int(np.ceil(112.0 / pixel)),) * 2, int(np.ceil(104.0 / thickness)))
-    return Grid.centred(size, (pixel, pixel, thickness), centre, tilt)
+    return Grid.centred(size, (pixel, pixel, thickness), centre, askew)
 
 
-def _nearest_rotation(axes: Points) -> Points:
+def _nearest_rotation(axes: FloatArray) -> FloatArray:
     """The orthonormal right-handed matrix nearest to one whose columns are nearly so."""
     u, _, vt = np.linalg.svd(axes)
     flip = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
     return np.asarray(u @ flip @ vt)
 
 
-def us_scan(
-    anatomy: Anatomy, key: Key, grid: Grid, probe: Probe, moved: Callable[[Points], Points] | None = None
-) -> Image:
-    """The ultrasound volume; ``moved`` says where points of the scan lie in the anatomy at rest."""
-    return us(anatomy, case_generator(*key, "scan"), grid, probe, moved, _COUPLED)
+def scanned(
+    anatomy: Anatomy,
+    warp: SwollenWarp,
+    key: Key,
+    modality: str,
+    grid: Grid,
+    probe: Probe,
+    moved: Displace | None = None,
+) -> Scan:
+    """An ultrasound volume or T2 slices of the gland and what lies around it.
 
-
-def t2_scan(anatomy: Anatomy, key: Key, grid: Grid, moved: Callable[[Points], Points] | None = None) -> Image:
-    """The T2 slices; ``moved`` as in :func:`us_scan`."""
+    Args:
+        anatomy: The man at rest.
+        warp: The same.
+        key: Names the scan.
+        modality: ``"us"`` or ``"t2"``.
+        grid: Voxels of the scan.
+        probe: Its probe; the mask of an ultrasound is within its sector.
+        moved: Where points ``(N, 3)`` of the scan lie in the anatomy at rest (None: there).
+    """
     from regenv.data.modality.mr import mr
 
+    mask, labels = region_mask(warp, grid, moved), organ_labels(anatomy, grid, moved)
     rng = case_generator(*key, "scan")
-    return mr(anatomy, rng, "t2", grid, float(rng.uniform(0.9, 1.3)), displace=moved, relaxation=RELAXATION)
+    if modality == "us":
+        return Scan(us(anatomy, rng, grid, probe, moved, _COUPLED), labels, mask & us_sector(grid, probe))
+    width = float(rng.uniform(0.9, 1.3))
+    return Scan(mr(anatomy, rng, "t2", grid, width, displace=moved, relaxation=RELAXATION), labels, mask)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.data.anatomy.brains import BrainSubject, brain
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_scans import (
     LABEL_NAMES,
     MODALITIES,
-    FloatArray,
     best_affine,
     correspond,
     faded,
@@ -26,7 +22,7 @@ from regenv.data.recipes._brain_scans import (
     sequence,
     template_points,
 )
-from regenv.data.recipes._scans import beyond_alignment, tilt
+from regenv.data.recipes._scans import Landmarks, Scan, beyond_alignment, deformed_pair, tilt
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -73,33 +69,23 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     """
     del field_of_view
     geometry = _geometry(seed)
-    images, labels, masks, marks = [], [], [], []
+    scans, marks = [], []
     for role, subject, modality in zip(("fixed", "moving"), (geometry.fixed, geometry.moving), modalities, strict=True):
         rng = case_generator(_NAME, seed, role, modality)
         anatomy = brain(subject, _ANATOMY_MM)
         grid = geometry.grid
         if role == "moving":
             grid = head_grid(rng, middle(subject) + rng.normal(0, 4, 3), tilt(rng))
-        images.append(mr(anatomy, rng, sequence(modality, rng), grid))
+        image = mr(anatomy, rng, sequence(modality, rng), grid)
         structures, _, skull = labels_and_masks(anatomy, grid)
-        labels.append(structures)
-        masks.append(skull)
+        scans.append(Scan(image, structures, skull))
         marks.append(anatomy.landmarks)
-    names = [name for name in marks[0] if name in marks[1]]
-    truth = Truth(
-        points_fixed=geometry.points_fixed,
-        points_moving=geometry.points_moving,
-        landmarks_fixed=np.array([marks[0][name] for name in names]),
-        landmarks_moving=np.array([marks[1][name] for name in names]),
-        landmark_names=tuple(names),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=LABEL_NAMES,
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=geometry.alignment)
+    fixed, moving = scans
+    points = geometry.points_fixed, geometry.points_moving
+    return deformed_pair(fixed, moving, points, geometry.alignment, Landmarks.common(*marks), LABEL_NAMES)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """The true displacement beyond the alignment at local points ``(N, 3)``, mm; it fades outside the head."""
     del field_of_view
     geometry = _geometry(seed)

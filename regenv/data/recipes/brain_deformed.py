@@ -7,14 +7,13 @@ the scans of one patient.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.data.anatomy.brains import BrainSubject, brain
 from regenv.data.anatomy.warp import Warp
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_scans import (
     LABEL_NAMES,
@@ -26,7 +25,7 @@ from regenv.data.recipes._brain_scans import (
     sequence,
     template_points,
 )
-from regenv.data.recipes._scans import in_mask, tilt
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, tilt
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -72,32 +71,23 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
 
     moved = here.points().reshape(-1, 3)
     moved = moved + shift.displacement(moved)
-    fixed = mr(anatomy, rngs[0], sequence(modalities[0], rngs[0]), here, displace=lambda points: moved)
-    moving = mr(anatomy, rngs[1], sequence(modalities[1], rngs[1]), there)
-    labels_fixed, head_fixed, _ = look_up(anatomy, moved, here.shape)
-    labels_moving, head_moving, _ = labels_and_masks(anatomy, there)
+    image = mr(anatomy, rngs[0], sequence(modalities[0], rngs[0]), here, displace=lambda points: moved)
+    structures, head, _ = look_up(anatomy, moved, here.shape)
+    fixed = Scan(image, structures, head)
+    image = mr(anatomy, rngs[1], sequence(modalities[1], rngs[1]), there)
+    structures, head, _ = labels_and_masks(anatomy, there)
+    moving = Scan(image, structures, head)
     rest = subject.warp.to_subject(template_points(_POINTS_MM))
-    marks, names = np.array(list(anatomy.landmarks.values())), list(anatomy.landmarks)
-    shown = shift.to_subject(marks)
-    seen = in_mask(head_fixed, here, shown) & in_mask(head_moving, there, marks)
-    truth = Truth(
-        points_fixed=shift.to_subject(rest),
-        points_moving=rest,
-        landmarks_fixed=shown[seen],
-        landmarks_moving=marks[seen],
-        landmark_names=tuple(name for name, kept in zip(names, seen, strict=True) if kept),
-        labels_fixed=labels_fixed,
-        labels_moving=labels_moving,
-        label_names=LABEL_NAMES,
-    )
-    return ImagePair("", "", fixed, moving, head_fixed, head_moving, truth, alignment=np.eye(4))
+    marks = np.array(list(anatomy.landmarks.values()))
+    landmarks = Landmarks(tuple(anatomy.landmarks), shift.to_subject(marks), marks).shown(fixed, moving)
+    return deformed_pair(fixed, moving, (shift.to_subject(rest), rest), np.eye(4), landmarks, LABEL_NAMES)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """The true displacement at local points ``(N, 3)``, mm."""
     del field_of_view
     frame = _fixed_grid(seed, BrainSubject.draw(seed)).frame
-    moved: NDArray[np.float64] = _shift(seed).displacement(transform_points(frame, local)) @ frame[:3, :3]
+    moved: FloatArray = _shift(seed).displacement(transform_points(frame, local)) @ frame[:3, :3]
     return moved
 
 

@@ -15,7 +15,7 @@ from regenv.data.recipes._brain_scans import (
     middle,
     sequence,
 )
-from regenv.data.recipes._scans import tilt, truth_of
+from regenv.data.recipes._scans import Scan, linear_pair, tilt
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -38,18 +38,16 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     del field_of_view
     subject = BrainSubject.draw(seed)
     anatomy = brain(subject, _ANATOMY_MM)
-    images, labels, masks = [], [], []
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator(_NAME, seed, role, modality)
         direction = tilt(rng, 4.0 if role == "fixed" else 10.0)
         grid = head_grid(rng, middle(subject) + rng.normal(0, 4, 3), direction)
-        images.append(mr(anatomy, rng, sequence(modality, rng), grid))
+        image = mr(anatomy, rng, sequence(modality, rng), grid)
         structures, head, _ = labels_and_masks(anatomy, grid)
-        labels.append(structures)
-        masks.append(head)
-    grids = images[0].grid, images[1].grid
-    truth = truth_of(anatomy.landmarks, grids, (labels[0], labels[1]), (masks[0], masks[1]), label_names=LABEL_NAMES)
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+        scans.append(Scan(image, structures, head))
+    fixed, moving = scans
+    return linear_pair(fixed, moving, anatomy.landmarks, label_names=LABEL_NAMES)
 
 
 RECIPE = Recipe(name=_NAME, version=VERSION, modalities=MODALITIES, fields_of_view=("head",), make=make)

@@ -5,28 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.brains import BrainSubject, brain, in_brain
+from regenv.data.anatomy.points import lattice
 from regenv.data.anatomy.shapes import rotation
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_scans import (
     CENTRE,
     LABEL_NAMES,
     MODALITIES,
-    FloatArray,
     best_affine,
     correspond,
     faded,
     labels_and_masks,
     sequence,
 )
-from regenv.data.recipes._scans import beyond_alignment
+from regenv.data.recipes._scans import Scan, beyond_alignment, deformed_pair
 
 VERSION = 3
 """Raised whenever the same seed gives other images."""
@@ -61,14 +60,11 @@ def _geometry(seed: int) -> _Geometry:
     rng = case_generator(_NAME, seed, "grid")
     template_level = float(rng.uniform(-4.0, 34.0))
     level = template_level * float(fixed.warp.scale[2])
-    axes = [np.arange(-70.0, 71.0, _POINTS_MM), np.arange(-76.0, 110.0, _POINTS_MM)]
-    lattice = np.stack([*np.meshgrid(*axes, indexing="ij"), np.full((len(axes[0]), len(axes[1])), template_level)], -1)
-    lattice = lattice.reshape(-1, 3)
-    lattice = lattice[in_brain(lattice) < -1.0]
-    here, there = (s.warp.to_subject(lattice)[:, :2] for s in (fixed, moving))
-    return _Geometry(
-        fixed, moving, level, _grid(rng, fixed, template_level, 0.0), here, there, best_affine(here, there)
-    )
+    points = lattice(np.arange(-70.0, 71.0, _POINTS_MM), np.arange(-76.0, 110.0, _POINTS_MM), [template_level])
+    points = points[in_brain(points) < -1.0]
+    here, there = (s.warp.to_subject(points)[:, :2] for s in (fixed, moving))
+    grid = _grid(rng, fixed, template_level, 0.0)
+    return _Geometry(fixed, moving, level, grid, here, there, best_affine(here, there))
 
 
 def _grid(rng: np.random.Generator, subject: BrainSubject, template_level: float, turn_deg: float) -> Grid:
@@ -99,7 +95,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     """
     del field_of_view
     geometry = _geometry(seed)
-    images, labels, masks = [], [], []
+    scans = []
     for role, subject, modality in zip(("fixed", "moving"), (geometry.fixed, geometry.moving), modalities, strict=True):
         rng = case_generator(_NAME, seed, role, modality)
         slice_mm = float(rng.uniform(3.0, 5.0))
@@ -111,21 +107,15 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
             grid = _grid(rng, subject, geometry.level / float(subject.warp.scale[2]), turn)
         upright = _upright(grid, geometry.level, slice_mm)
         seen = mr(anatomy, rng, sequence(modality, rng), upright)
-        images.append(Image(seen.array[0], grid, seen.modality, seen.background))
+        image = Image(seen.array[0], grid, seen.modality, seen.background)
         structures, _, skull = labels_and_masks(anatomy, upright)
-        labels.append(structures[0])
-        masks.append(skull[0])
-    truth = Truth(
-        points_fixed=geometry.points_fixed,
-        points_moving=geometry.points_moving,
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=LABEL_NAMES,
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=geometry.alignment)
+        scans.append(Scan(image, structures[0], skull[0]))
+    fixed, moving = scans
+    points = geometry.points_fixed, geometry.points_moving
+    return deformed_pair(fixed, moving, points, geometry.alignment, label_names=LABEL_NAMES)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """The true displacement beyond the alignment at local points ``(N, 2)``, mm; it fades outside the head."""
     del field_of_view
     geometry = _geometry(seed)

@@ -19,7 +19,7 @@ from regenv.data.modality.us import Probe
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_ultrasound import GLIOMA_MR, draw_probe, landmarks, patient, seen_brain, sweep
-from regenv.data.recipes._scans import tilt, truth_of
+from regenv.data.recipes._scans import Scan, linear_pair, tilt
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -40,18 +40,14 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     """
     del field_of_view
     anatomy, glioma = patient(_NAME, seed)
-    images, labels, masks = [], [], []
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator(_NAME, seed, role, modality)
         axes = np.eye(3) if role == "fixed" else tilt(case_generator(_NAME, seed, "tilt"))
         image, probe = _scan(anatomy, glioma, modality, axes, rng)
-        organ, inside = seen_brain(anatomy, image.grid, probe)
-        images.append(image)
-        labels.append(organ)
-        masks.append(inside)
-    grids = images[0].grid, images[1].grid
-    truth = truth_of(landmarks(anatomy, glioma), grids, (labels[0], labels[1]), (masks[0], masks[1]))
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+        scans.append(Scan(image, *seen_brain(anatomy, image.grid, probe)))
+    fixed, moving = scans
+    return linear_pair(fixed, moving, landmarks(anatomy, glioma))
 
 
 def _scan(

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import transform_points
 from regenv.data.anatomy.glioma import Glioma, opened, resected
-from regenv.data.anatomy.shapes import rotation
 from regenv.data.frames import case_generator
 from regenv.data.modality.us import Probe
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_ultrasound import draw_probe, landmarks, patient, seen_brain, sweep
-from regenv.data.recipes._scans import tilt, truth_of
+from regenv.data.recipes._scans import Scan, linear_pair, tilt
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -53,10 +52,8 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     fixed = sweep(cavity, second, later, np.eye(3), lambda points: transform_points(back, points))
     labels, _ = seen_brain(cavity, fixed.grid, later, back)
     _, inside = seen_brain(anatomy, fixed.grid, later, back)
-    labels_before, inside_before = seen_brain(anatomy, moving.grid, probe)
-    grids, masks = (fixed.grid, moving.grid), (inside, inside_before)
-    truth = truth_of(landmarks(anatomy, glioma), grids, (labels, labels_before), masks, to_fixed=sag)
-    return ImagePair("", "", fixed, moving, *masks, truth)
+    after, earlier = Scan(fixed, labels, inside), Scan(moving, *seen_brain(anatomy, moving.grid, probe))
+    return linear_pair(after, earlier, landmarks(anatomy, glioma), to_fixed=sag)
 
 
 def brain_sag(glioma: Glioma, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -64,7 +61,7 @@ def brain_sag(glioma: Glioma, rng: np.random.Generator) -> NDArray[np.float64]:
     matrix = np.eye(4)
     stretch = np.exp(rng.normal(0, 0.02, 3))
     shear = np.triu(rng.uniform(-0.03, 0.03, (3, 3)), 1)
-    linear = rotation(*(float(a) for a in rng.uniform(-2, 2, 3))) @ (np.diag(stretch) + shear)
+    linear = tilt(rng, 2.0) @ (np.diag(stretch) + shear)
     # along the way in the brain is compressed and sinks by some mm
     d = glioma.inward
     linear = linear @ (np.eye(3) - rng.uniform(0.0, 0.05) * np.outer(d, d))

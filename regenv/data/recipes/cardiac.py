@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.points import between_voxels, nearest
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._scans import mask_lattice
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, mask_lattice
 
 VERSION = 3
 _ANATOMY_MM = 1.7
@@ -44,13 +45,13 @@ class Plan:
     """
 
     turn: float
-    centre: NDArray[np.float64]
+    centre: FloatArray
     pixel: float
     thickness: float
     slices: int
 
     @property
-    def axes(self) -> NDArray[np.float64]:
+    def axes(self) -> FloatArray:
         """Directions of the image's axes in the heart's frame, as columns."""
         c, s = np.cos(self.turn), np.sin(self.turn)
         return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -74,7 +75,7 @@ def plan(seed: int) -> Plan:
     )
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """The beat at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
     from regenv.data.anatomy.cardiac import heart_of
     from regenv.data.anatomy.heartbeat import diastole
@@ -85,8 +86,17 @@ def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> N
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Builds a heart and scans it at both ends of its beat."""
-    from regenv.data.anatomy.cardiac import body_at, heart_landmarks, heart_of, organ_at, short_axis
+    """Builds a heart and scans it at both ends of its beat.
+
+    Args:
+        seed: The heart.
+        modalities: ``("mr", "mr")``.
+        field_of_view: ``"heart"``.
+
+    Returns:
+        The pair in the heart's frame; the alignment is the identity, the beat what is to be found.
+    """
+    from regenv.data.anatomy.cardiac import heart_landmarks, heart_of, organ_at, short_axis
     from regenv.data.anatomy.heartbeat import diastole, systole
     from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
     from regenv.data.modality.scan import scan
@@ -97,33 +107,23 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     points = grid.points().reshape(-1, 3)
     rest = diastole(points, heart)
 
-    def at_rest(_: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at_rest(_: FloatArray) -> FloatArray:
         return rest  # the scan asks for the voxel centres, which are known
 
-    images, masks, labels = [], [], []
+    scans = []
     organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
     for role, where in (("fixed", rest), ("moving", points)):
         image = scan(signal, grid, FWHM_MM, displace=at_rest if role == "fixed" else None)
-        images.append(received(image, coil, case_generator("cardiac", seed, role)))
-        masks.append(body_at(anatomy, where).reshape(grid.shape))
-        labels.append(organ_at(anatomy, where, organs).reshape(grid.shape))
-    marks = heart_landmarks(heart)
-    ends = np.array(list(marks.values()))
-    starts = systole(ends, heart)
-    index = (starts - grid.centre) @ grid.direction / np.asarray(grid.spacing)
-    seen = np.all(np.abs(index) < np.asarray(grid.size) / 2 - 0.5, axis=1)
-    lattice = mask_lattice(masks[0], grid, _POINTS_MM)
-    truth = Truth(
-        landmarks_fixed=starts[seen],
-        landmarks_moving=ends[seen],
-        landmark_names=tuple(name for name, kept in zip(marks, seen, strict=True) if kept),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names={int(organ): ORGAN_NAMES[organ] for organ in organs},
-        points_fixed=lattice,
-        points_moving=diastole(lattice, heart),
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=np.eye(4))
+        image = received(image, coil, case_generator("cardiac", seed, role))
+        labels = organ_at(anatomy, where, organs).reshape(grid.shape)
+        scans.append(Scan(image, labels, nearest(anatomy.body, anatomy.grid, where).reshape(grid.shape)))
+    fixed, moving = scans
+    ends = heart_landmarks(heart)
+    marks = Landmarks(tuple(ends), systole(np.array(list(ends.values())), heart), np.array(list(ends.values())))
+    marks = marks.where(between_voxels(grid, marks.fixed))
+    lattice = mask_lattice(fixed.mask, grid, _POINTS_MM)
+    names = {int(organ): ORGAN_NAMES[organ] for organ in organs}
+    return deformed_pair(fixed, moving, (lattice, diastole(lattice, heart)), np.eye(4), marks, names)
 
 
 def cine_signal(anatomy: Anatomy, rng: np.random.Generator) -> Image:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
+from regenv.data.anatomy.points import nearest
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._scans import mask_lattice
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, mask_lattice
 from regenv.data.recipes.cardiac import FWHM_MM, cine_signal, received, surface_coil
 
 VERSION = 3
@@ -32,11 +32,11 @@ class Plan:
     level: float
     thickness: float
     turn: float
-    centre: NDArray[np.float64]
+    centre: FloatArray
     pixel: float
 
     @property
-    def axes(self) -> NDArray[np.float64]:
+    def axes(self) -> FloatArray:
         """Directions of the image's axes in the heart's frame, as columns."""
         c, s = np.cos(self.turn), np.sin(self.turn)
         return np.array([[c, -s], [s, c]])
@@ -58,14 +58,14 @@ def plan(seed: int) -> Plan:
     )
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """The beat at points ``(N, 2)`` along the fixed grid's axes about its centre, mm."""
     scan = plan(seed)
     points = np.asarray(local, dtype=np.float64) @ scan.axes.T + scan.centre
     return np.asarray((_beat(seed, points, to_diastole=True) - points) @ scan.axes)
 
 
-def _beat(seed: int, points: NDArray[np.float64], to_diastole: bool) -> NDArray[np.float64]:
+def _beat(seed: int, points: FloatArray, to_diastole: bool) -> FloatArray:
     """In-plane motion of points ``(N, 2)`` of the slice."""
     from regenv.data.anatomy.cardiac import heart_of
     from regenv.data.anatomy.heartbeat import diastole, systole
@@ -74,13 +74,22 @@ def _beat(seed: int, points: NDArray[np.float64], to_diastole: bool) -> NDArray[
     return move(_at_level(points, plan(seed).level), heart_of(seed), planar=True)[:, :2]
 
 
-def _at_level(points: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+def _at_level(points: FloatArray, level: float) -> FloatArray:
     return np.column_stack([points, np.full(len(points), level)])
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Builds a heart, takes one slice of it and moves that."""
-    from regenv.data.anatomy.cardiac import body_at, heart_landmarks, heart_of, organ_at, short_axis
+    """Builds a heart, takes one slice of it and moves that.
+
+    Args:
+        seed: The heart.
+        modalities: ``("mr", "mr")``.
+        field_of_view: ``"heart"``.
+
+    Returns:
+        A 2-D pair in the slice's plane; the alignment is the identity, the beat what is to be found.
+    """
+    from regenv.data.anatomy.cardiac import heart_landmarks, heart_of, organ_at, short_axis
     from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
     from regenv.data.modality.scan import scan
 
@@ -94,27 +103,22 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     coil = surface_coil(grid, case_generator("cardiac_slices", seed, "coil"))
     points = grid.points().reshape(-1, 2)
     rest = _beat(seed, points, to_diastole=True)
-    images, masks, labels = [], [], []
+    scans = []
     organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
     for role, shown in (("fixed", rest), ("moving", points)):
         image = scan(slab, grid, FWHM_MM, displace=lambda _, shown=shown: shown)  # type: ignore[misc]
-        images.append(received(image, coil, case_generator("cardiac_slices", seed, role)))
-        masks.append(body_at(anatomy, _at_level(shown, where.level)).reshape(grid.shape))
-        labels.append(organ_at(anatomy, _at_level(shown, where.level), organs).reshape(grid.shape))
+        image = received(image, coil, case_generator("cardiac_slices", seed, role))
+        lifted = _at_level(shown, where.level)
+        labels = organ_at(anatomy, lifted, organs).reshape(grid.shape)
+        scans.append(Scan(image, labels, nearest(anatomy.body, anatomy.grid, lifted).reshape(grid.shape)))
+    fixed, moving = scans
     marks = heart_landmarks(heart_of(seed), where.level)
     ends = np.array([mark[:2] for mark in marks.values()])
-    lattice = mask_lattice(masks[0], grid, _POINTS_MM)
-    truth = Truth(
-        landmarks_fixed=_beat(seed, ends, to_diastole=False),
-        landmarks_moving=ends,
-        landmark_names=tuple(marks),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names={int(organ): ORGAN_NAMES[organ] for organ in organs},
-        points_fixed=lattice,
-        points_moving=_beat(seed, lattice, to_diastole=True),
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=np.eye(3))
+    landmarks = Landmarks(tuple(marks), _beat(seed, ends, to_diastole=False), ends)
+    lattice = mask_lattice(fixed.mask, grid, _POINTS_MM)
+    names = {int(organ): ORGAN_NAMES[organ] for organ in organs}
+    truth = (lattice, _beat(seed, lattice, to_diastole=True))
+    return deformed_pair(fixed, moving, truth, np.eye(3), landmarks, names)
 
 
 RECIPE = Recipe(

@@ -17,23 +17,25 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.between import draw_scale
 from regenv.data.anatomy.between2d import PlaneWarp
+from regenv.data.anatomy.points import within
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._chest_layers import Layers, make_layers
 from regenv.data.recipes._film_objects import add_objects
-from regenv.data.recipes._trunk import fit_affine, lattice_in, nearest
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, fit_affine, inner_lattice
 
-FloatArray = NDArray[np.float64]
 _PIXEL_MM = 2.4
 _PIXELS = 150
 _WARP_MM, _KNOT_MM = 8.0, 80.0
 _TILT_DEG = 10.0
+_POINTS_MM = 14.0
+"""Spacing of the lattice on which the TRE is measured."""
 _LABELS = (Organ.LUNG_LEFT, Organ.LUNG_RIGHT, Organ.HEART, Organ.CLAVICLES)
 
 
@@ -98,7 +100,17 @@ def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Takes both films."""
+    """Takes both films.
+
+    Args:
+        seed: The case; it draws both patients.
+        modalities: ``("xray", "xray")``.
+        field_of_view: ``"chest"``.
+
+    Returns:
+        A 2-D pair, each film in its own patient's space, with exact correspondences over the chest and the affine map
+        that is nearest to the truth as its alignment.
+    """
     patients = _patients(seed)
     layers = make_layers(seed)
     rng = case_generator("chest_xray", seed, "films")
@@ -109,28 +121,20 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         Grid.centred(size, spacing, _centre(patients[0])),
         Grid.centred(size, spacing, _centre(patients[1]) + rng.normal(0, 5, 2), turn),
     )
-    films = [_film(p, g, layers, rng) for p, g in zip(patients, grids, strict=True)]
-    masks = [_chest(labels) for _, labels in films]
-    points = lattice_in(masks[0], grids[0], 14.0)
+    fixed, moving = (_film(p, g, layers, rng) for p, g in zip(patients, grids, strict=True))
+    points = inner_lattice(fixed.mask, grids[0], _POINTS_MM)
     there = _correspond(seed, points)
-    shown = nearest(np.ones(grids[1].shape, bool), grids[1], there)
-    names, marks = _landmarks(layers, patients, grids)
-    truth = Truth(
-        transform=None,
-        landmarks_fixed=marks[0],
-        landmarks_moving=marks[1],
-        landmark_names=names,
-        labels_fixed=films[0][1],
-        labels_moving=films[1][1],
-        label_names={int(o): o.name.lower() for o in _LABELS},
-        points_fixed=points[shown],
-        points_moving=there[shown],
-    )
-    return ImagePair("", "", films[0][0], films[1][0], masks[0], masks[1], truth, alignment=_alignment(seed))
+    shown = within(grids[1], there)
+    template = np.array(list(layers.landmarks.values()))
+    here, elsewhere = (patient.warp.to_subject(template) for patient in patients)
+    marks = Landmarks(tuple(layers.landmarks), here, elsewhere)
+    marks = marks.where(within(grids[0], marks.fixed) & within(grids[1], marks.moving))
+    names = {int(organ): organ.name.lower() for organ in _LABELS}
+    return deformed_pair(fixed, moving, (points[shown], there[shown]), _alignment(seed), marks, names)
 
 
-def _film(patient: _Patient, grid: Grid, layers: Layers, rng: np.random.Generator) -> tuple[Image, NDArray[np.uint8]]:
-    """A film and the label map of a patient on a grid."""
+def _film(patient: _Patient, grid: Grid, layers: Layers, rng: np.random.Generator) -> Scan:
+    """A film of a patient on a grid; the mask is the chest."""
     from regenv.data.modality.film import film
 
     template = patient.warp.to_template(grid.points().reshape(-1, 2))
@@ -150,7 +154,7 @@ def _film(patient: _Patient, grid: Grid, layers: Layers, rng: np.random.Generato
         lit = np.zeros(shape, bool)
         lit[low[0] : _PIXELS - high[0], low[1] : _PIXELS - high[1]] = True
         array[~lit] = 0.0
-    return Image(array, grid, "xray", 0.0), labels
+    return Scan(Image(array, grid, "xray", 0.0), labels, _chest(labels))
 
 
 def _chest(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -161,18 +165,6 @@ def _chest(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     between = np.logical_or.accumulate(inside, axis=1) & np.logical_or.accumulate(inside[:, ::-1], axis=1)[:, ::-1]
     dilated: NDArray[np.bool_] = binary_dilation(between, iterations=3)
     return dilated
-
-
-def _landmarks(
-    layers: Layers, patients: tuple[_Patient, _Patient], grids: tuple[Grid, Grid]
-) -> tuple[tuple[str, ...], list[FloatArray]]:
-    """Named points that both films show."""
-    names, template = list(layers.landmarks), np.array(list(layers.landmarks.values()))
-    marks = [patient.warp.to_subject(template) for patient in patients]
-    seen = np.ones(len(names), bool)
-    for points, grid in zip(marks, grids, strict=True):
-        seen &= nearest(np.ones(grid.shape, bool), grid, points)
-    return tuple(n for n, s in zip(names, seen, strict=True) if s), [points[seen] for points in marks]
 
 
 RECIPE = Recipe(

@@ -244,16 +244,15 @@ def _in_scan(points: FloatArray, grid: Grid, world_to_patient: FloatArray) -> ND
 def _ct(hu: Image, rng: np.random.Generator) -> Image:
     """A planning CT of the whole torso, its table taken out as is usual before surfaces are used."""
     from regenv.data.modality.common import resample_blurred
-    from regenv.data.modality.ct import add_noise
+    from regenv.data.modality.ct import with_noise
 
     inplane, thickness = float(rng.uniform(3.0, 4.0)), float(rng.uniform(3.0, 5.0))
     # air around the body at the sides, the body cut above and below
     extent = hu.grid.extent + np.array([30.0, 40.0, -2 * thickness])
     size = [int(n) for n in extent / np.array([inplane, inplane, thickness])]
     grid = Grid.centred(size, (inplane, inplane, thickness), hu.grid.centre)
-    scan = resample_blurred(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)), slice_mm=thickness)
-    array = add_noise(scan, rng, sd=float(rng.uniform(5, 14)))
-    return Image(np.clip(np.rint(array), -1024, 3071), grid, "ct", AIR_HU)
+    seen = resample_blurred(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)), slice_mm=thickness)
+    return with_noise(seen, rng, (5.0, 14.0))
 
 
 def _truth(anatomy: Anatomy, moving: Grid, world_to_patient: FloatArray) -> Truth:

@@ -8,6 +8,8 @@ without its header, so that the true transform is a similarity and not a rigid m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,11 +20,11 @@ from regenv.data.anatomy.region import HEAD_LEVELS, head_slab
 from regenv.data.anatomy.shapes import rotation
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.frames import case_generator
+from regenv.data.modality.ct import oblique_ct
 from regenv.data.modality.mr import mr
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._scans import labels_and_body, truth_of
-from regenv.data.recipes._trunk_scans import ct_scan
+from regenv.data.recipes._scans import Scan, labels_and_body, linear_pair
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -70,25 +72,21 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         float(draw.uniform(*HEAD_LEVELS[name if field_of_view == "head_and_neck" else field_of_view])),
         _THICKNESS_MM,
     )
-    images, masks, labels = [], [], []
     scale = float(np.clip(np.exp(draw.normal(0, 0.04)), 0.9, 1.1))
     turn = float(draw.uniform(-_TURN_DEG, _TURN_DEG))
-    transform = np.eye(3)
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator(_NAME, seed, field_of_view, role, modality)
         slice_grid = _slice_grid(anatomy, rng, rotation(rz=turn if role == "moving" else 0.0))
         image = _scan(anatomy, modality, slice_grid, rng)
         organ, body = labels_and_body(anatomy, slice_grid)
-        images.append(image)
-        masks.append(body[0])
-        labels.append(organ[0])
-    moving = _rescaled(images[1].grid, scale)
-    transform[:2, :2] *= scale
-    transform[:2, 2] = (1 - scale) * moving.centre
-    images[1] = Image(images[1].array, moving, images[1].modality, images[1].background)
-    grids = images[0].grid, moving
-    truth = truth_of(_centres(anatomy), grids, (labels[0], labels[1]), (masks[0], masks[1]), to_moving=transform)
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+        scans.append(Scan(image, organ[0], body[0]))
+    fixed, moving = scans
+    moving = replace(moving, image=replace(moving.image, grid=_rescaled(moving.grid, scale)))
+    to_moving = np.eye(3)
+    to_moving[:2, :2] *= scale
+    to_moving[:2, 2] = (1 - scale) * moving.grid.centre
+    return linear_pair(fixed, moving, _centres(anatomy), to_moving=to_moving)
 
 
 def _slice_grid(anatomy: Anatomy, rng: np.random.Generator, axes: NDArray[np.float64]) -> Grid:
@@ -110,7 +108,7 @@ def _scan(anatomy: Anatomy, modality: str, grid: Grid, rng: np.random.Generator)
     thickness = float(rng.uniform(2.5, 4.0) if modality == "ct" else rng.uniform(3.5, 5.0))
     grid = Grid(grid.size, (*grid.spacing[:2], thickness), grid.origin, grid.direction)
     if modality == "ct":
-        image = ct_scan(anatomy, rng, grid)
+        image = oblique_ct(anatomy, rng, grid)
     else:
         sequence = {"t1": "t1_se", "t2": "t2_fs" if rng.random() < 0.4 else "t2"}[modality]
         image = mr(anatomy, rng, sequence, grid, fwhm_mm=float(rng.uniform(1.2, 2.2)))

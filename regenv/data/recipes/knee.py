@@ -13,13 +13,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.points import between_voxels, cube
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._scans import beyond_alignment, fit_affine, labels_and_body, mask_lattice, tilt
+from regenv.data.recipes._scans import (
+    Landmarks,
+    Scan,
+    beyond_alignment,
+    deformed_pair,
+    fit_affine,
+    labels_and_body,
+    mask_lattice,
+    tilt,
+)
 
 VERSION = 2
 _ANATOMY_MM = 1.7
@@ -53,7 +63,7 @@ def role(seed: int, name: str) -> Role:
     return Role(subject, Grid.centred(size, (pixel, pixel, thickness), centre, axes))
 
 
-def correspond(seed: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def correspond(seed: int, points: FloatArray) -> FloatArray:
     """Points of the fixed knee ``(N, 3)``, mm, brought to the moving knee through the template."""
     from regenv.data.anatomy.knee import draw_knee
 
@@ -61,15 +71,14 @@ def correspond(seed: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return moving.to_subject(fixed.to_template(np.asarray(points, dtype=np.float64)))
 
 
-def alignment(seed: int) -> NDArray[np.float64]:
+def alignment(seed: int) -> FloatArray:
     """The affine transform ``(4, 4)``, fixed to moving, that fits the correspondence best around the joint."""
-    axes = [np.arange(-48.0, 49.0, 16.0)] * 3
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = cube(48.0, 16.0)
     points = points[np.hypot(points[:, 0], points[:, 1]) < 50.0]
     return fit_affine(points, correspond(seed, points))
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """What the alignment leaves, at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
     grid = role(seed, "fixed").grid
     local = np.asarray(local, dtype=np.float64)
@@ -78,41 +87,40 @@ def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> N
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Builds two knees and scans each."""
+    """Builds two knees and scans each.
+
+    Args:
+        seed: The case; it draws both people.
+        modalities: Of the fixed and the moving scan, ``"mr"``, ``"pd"`` or ``"t1"``.
+        field_of_view: ``"knee"``.
+
+    Returns:
+        The pair in the subjects' own spaces, with exact correspondences over the knee and the affine map that is
+        nearest to the truth as its alignment.
+    """
     from regenv.data.anatomy.knee import LANDMARKS, draw_knee, knee
     from regenv.data.anatomy.tissues import ORGAN_NAMES, Organ
 
     numbers = [int(Organ[name]) for name in _LABELS]
-    images, masks, labels, marks, grids = [], [], [], [], []
+    scans, where = [], []
     for name, modality in zip(("fixed", "moving"), modalities, strict=True):
         who = role(seed, name)
         subject = draw_knee(who.subject)
         anatomy = knee(subject, _ANATOMY_MM)
-        image, body, organs = _scanned(anatomy, modality, who.grid, case_generator("knee", seed, name, modality))
-        images.append(image)
-        masks.append(body)
-        labels.append(np.where(np.isin(organs, numbers), organs, 0).astype(np.uint8))
-        marks.append(subject.warp.to_subject(np.array(list(LANDMARKS.values()))))
-        grids.append(who.grid)
-    seen = _inside(grids[0], marks[0]) & _inside(grids[1], marks[1])
-    lattice = mask_lattice(masks[0], grids[0], _POINTS_MM)
-    truth = Truth(
-        landmarks_fixed=marks[0][seen],
-        landmarks_moving=marks[1][seen],
-        landmark_names=tuple(name for name, kept in zip(LANDMARKS, seen, strict=True) if kept),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names={number: ORGAN_NAMES[number] for number in numbers},
-        points_fixed=lattice,
-        points_moving=correspond(seed, lattice),
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=alignment(seed))
+        image = _scanned(anatomy, modality, who.grid, case_generator("knee", seed, name, modality))
+        organs, limb = labels_and_body(anatomy, who.grid)
+        scans.append(Scan(image, np.where(np.isin(organs, numbers), organs, 0).astype(np.uint8), limb))
+        where.append(subject.warp.to_subject(np.array(list(LANDMARKS.values()))))
+    fixed, moving = scans
+    marks = Landmarks(tuple(LANDMARKS), where[0], where[1])
+    marks = marks.where(between_voxels(fixed.grid, marks.fixed) & between_voxels(moving.grid, marks.moving))
+    points = mask_lattice(fixed.mask, fixed.grid, _POINTS_MM)
+    names = {number: ORGAN_NAMES[number] for number in numbers}
+    return deformed_pair(fixed, moving, (points, correspond(seed, points)), alignment(seed), marks, names)
 
 
-def _scanned(
-    anatomy: Anatomy, modality: str, grid: Grid, rng: np.random.Generator
-) -> tuple[Image, NDArray[np.bool_], NDArray[np.uint8]]:
-    """The scan, the limb and the organs on a grid."""
+def _scanned(anatomy: Anatomy, modality: str, grid: Grid, rng: np.random.Generator) -> Image:
+    """The scan on a grid."""
     from regenv.data.anatomy.tissues import Tissue
     from regenv.data.modality.mr import mr_signal, receive
     from regenv.data.modality.relaxation import RELAXATION, Relaxation
@@ -126,9 +134,7 @@ def _scanned(
         changed |= {blood: replace(RELAXATION[blood], density=0.4) for blood in (Tissue.ARTERY, Tissue.VEIN)}
     signal = mr_signal(anatomy, _SEQUENCES[modality], rng, changed)
     seen = scan(signal, grid, fwhm_mm=1.2)
-    image = receive(Image(seen.array * _knee_coil(grid, rng), grid, modality), rng, bias=0.08)
-    organs, limb = labels_and_body(anatomy, grid)
-    return image, limb, organs
+    return receive(Image(seen.array * _knee_coil(grid, rng), grid, modality), rng, bias=0.08)
 
 
 def _knee_coil(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -138,11 +144,6 @@ def _knee_coil(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
     along = np.exp(-((points[..., 2] - rng.normal(0, 8)) ** 2) / (2 * length**2))
     radius2 = points[..., 0] ** 2 + points[..., 1] ** 2
     return np.asarray(along * (1.0 + rng.uniform(0.1, 0.5) * radius2 / 60.0**2), dtype=np.float32)
-
-
-def _inside(grid: Grid, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    index = transform_points(grid.physical_to_index, points)
-    return np.asarray(np.all((index >= 0) & (index <= np.asarray(grid.size) - 1), axis=1))
 
 
 RECIPE = Recipe(

@@ -15,27 +15,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.between import Build, between_warp, draw_build
 from regenv.data.anatomy.motion import MovedWarp
+from regenv.data.anatomy.points import lattice, within
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk import (
-    correspond,
-    covering,
-    ct_scan,
-    fit_affine,
-    lattice_in,
-    nearest,
-    organs_and_body,
-    tilted,
-)
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, fit_affine, inner_lattice, labels_and_body
+from regenv.data.recipes._trunk import correspond, covering, tilted
 
-FloatArray = NDArray[np.float64]
 _ORGANS = (Organ.LIVER, Organ.SPLEEN, Organ.KIDNEY_LEFT, Organ.KIDNEY_RIGHT, Organ.STOMACH)
 _CENTRE = (-6.0, -45.0, -100.0)
 """Template position of the middle of the fixed scan."""
@@ -45,7 +37,8 @@ _REGION = ((-165.0, -160.0, -270.0), (165.0, 130.0, 70.0))
 _PAINT_MM = 4.0
 _SPACING = (3.5, 3.5, 3.5)
 _FIXED_MM = (320.0, 250.0, 290.0)
-_TILT_DEG = 10.0
+_POINTS_MM = 16.0
+"""Spacing of the lattice on which the TRE is measured."""
 
 # HU that contrast medium adds about 70 s after injection at a usual dose: aorta near 150, portal vein near 170, liver
 # near 110 (Heiken et al., Radiology 187 (1993) 327-331)
@@ -98,10 +91,10 @@ def _alignment(seed: int) -> FloatArray:
     """The affine transform closest to the truth over a lattice in the upper abdomen."""
     fixed, moving = _patients(seed)
     axes = [np.arange(-120.0, 121.0, 24.0), np.arange(-130.0, 50.0, 24.0), np.arange(-190.0, -30.0, 24.0)]
-    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    x, y, z = (np.ascontiguousarray(column).reshape(1, 1, -1) for column in lattice.T)
-    lattice = lattice[fixed.build.cavity.distance(x, y, z).reshape(-1) < 0]
-    return fit_affine(fixed.warp.to_subject(lattice), moving.warp.to_subject(lattice))
+    points = lattice(*axes)
+    x, y, z = (np.ascontiguousarray(column).reshape(1, 1, -1) for column in points.T)
+    points = points[fixed.build.cavity.distance(x, y, z).reshape(-1) < 0]
+    return fit_affine(fixed.warp.to_subject(points), moving.warp.to_subject(points))
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
@@ -113,44 +106,45 @@ def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Scans both patients."""
+    """Scans both patients.
+
+    Args:
+        seed: The case; it draws both patients.
+        modalities: ``("ct", "ct")``.
+        field_of_view: ``"liver"``.
+
+    Returns:
+        The pair in the patients' own spaces, with exact correspondences in the organs and the affine map that is
+        nearest to the truth as its alignment.
+    """
     from scipy.ndimage import binary_dilation
 
-    from regenv.data.anatomy.tissues import ORGAN_NAMES
-
-    fixed, moving = _patients(seed)
+    patients = _patients(seed)
     rng = case_generator("liver", seed, "scan")
     size = tuple(int(round(e / s)) for e, s in zip(_FIXED_MM, _SPACING, strict=True))
     grids = (
-        Grid.centred(size, _SPACING, _centre(fixed)),
-        tilted(_FIXED_MM, _SPACING, _centre(moving) + rng.normal(0, 6, 3), rng, _TILT_DEG),
+        Grid.centred(size, _SPACING, _centre(patients[0])),
+        tilted(_FIXED_MM, _SPACING, _centre(patients[1]) + rng.normal(0, 6, 3), rng),
     )
-    scans = [_scan(p, g, rng) for p, g in zip((fixed, moving), grids, strict=True)]
-    images, labels = [s[0] for s in scans], [s[1] for s in scans]
-    organs = [np.isin(a, _ORGANS) for a in labels]
-    points = lattice_in(organs[0], grids[0], 16.0)
-    there = correspond(fixed.warp, moving.warp, points)
-    shown = nearest(np.ones(grids[1].shape, bool), grids[1], there)
-    names, marks = _landmarks([s[2] for s in scans], grids)
-    truth = Truth(
-        transform=None,
-        landmarks_fixed=marks[0],
-        landmarks_moving=marks[1],
-        landmark_names=names,
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=ORGAN_NAMES,
-        points_fixed=points[shown],
-        points_moving=there[shown],
-    )
-    masks = [binary_dilation(o, iterations=3) for o in organs]
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=_alignment(seed))
+    scans, anatomies = [], []
+    for patient, grid in zip(patients, grids, strict=True):
+        image, labels, anatomy = _scan(patient, grid, rng)
+        scans.append(Scan(image, labels, binary_dilation(np.isin(labels, _ORGANS), iterations=3)))
+        anatomies.append(anatomy)
+    fixed, moving = scans
+    points = inner_lattice(np.isin(fixed.labels, _ORGANS), grids[0], _POINTS_MM)
+    there = correspond(patients[0].warp, patients[1].warp, points)
+    shown = within(grids[1], there)
+    marks = Landmarks.common(*(anatomy.landmarks for anatomy in anatomies))
+    marks = marks.where(within(grids[0], marks.fixed) & within(grids[1], marks.moving))
+    return deformed_pair(fixed, moving, (points[shown], there[shown]), _alignment(seed), marks)
 
 
 def _scan(patient: _Patient, grid: Grid, rng: np.random.Generator) -> tuple[Image, NDArray[np.uint8], Anatomy]:
     """CT, organ labels and anatomy of one patient."""
     from regenv.data.anatomy.moved_torso import moved_torso
     from regenv.data.modality.common import hounsfield
+    from regenv.data.modality.ct import scanned
 
     low, high = covering(grid, 3.0)
     loose = case_generator("liver", patient.seed, "loose")
@@ -164,20 +158,8 @@ def _scan(patient: _Patient, grid: Grid, rng: np.random.Generator) -> tuple[Imag
         table[tissue] = dose * gain * float(np.exp(rng.normal(0, 0.08)))
     share = painted.share * np.float32(1 / 255)
     array = hu.array + share * table[painted.tissue] + (1 - share) * table[painted.under]
-    image = ct_scan(Image(array, hu.grid, "ct", hu.background), grid, rng)
-    return image, organs_and_body(painted, grid)[0], painted
-
-
-def _landmarks(anatomies: list[Anatomy], grids: tuple[Grid, Grid]) -> tuple[tuple[str, ...], list[FloatArray]]:
-    """Named points that both scans show."""
-    a, b = (anatomy.landmarks for anatomy in anatomies)
-    names = [
-        name
-        for name in a
-        if name in b
-        and all(nearest(np.ones(g.shape, bool), g, m[name][None])[0] for g, m in zip(grids, (a, b), strict=True))
-    ]
-    return tuple(names), [np.array([m[name] for name in names]).reshape(-1, 3) for m in (a, b)]
+    image = scanned(Image(array, hu.grid, "ct", hu.background), rng, grid)
+    return image, labels_and_body(painted, grid)[0], painted
 
 
 RECIPE = Recipe(

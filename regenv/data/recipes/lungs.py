@@ -15,27 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
-from regenv.data.anatomy.motion import Change, Motion, MovedWarp
+from regenv.data.anatomy.motion import Change, MovedWarp
+from regenv.data.anatomy.points import nearest
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Organ
-from regenv.data.anatomy.warp import Warp
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk import (
-    correspond,
-    covering,
-    ct_scan,
-    lattice_in,
-    nearest,
-    organs_and_body,
-    set_lung_density,
-    tilted,
-)
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, inner_lattice, labels_and_body
+from regenv.data.recipes._trunk import correspond, covering, rest_and_motion, set_lung_density, tilted
 
-FloatArray = NDArray[np.float64]
 _CENTRE = (0.0, -38.0, 16.0)
 """Template position of the middle of the fixed scan."""
 
@@ -43,7 +34,10 @@ _PAINT_MM = 3.9
 _SPACING = (3.5, 3.5, 3.5)
 _FIXED_MM = (320.0, 250.0, 310.0)
 _MOVING_MM = (330.0, 260.0, 300.0)
-_TILT_DEG = 10.0
+_POINTS_MM = 20.0
+"""Spacing of the lattice on which the TRE is measured."""
+_STIR_MM = 1.2
+"""Deviation of the warp between the scans: the patient does not lie quite still, by under a millimetre."""
 _LANDMARKS = 120
 
 
@@ -73,13 +67,8 @@ def _breath(seed: int) -> _Breath:
         inner=float(rng.uniform(0.5, 1.5) + deep),
         seed=seed,
     )
-    rest = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    # the patient does not lie quite still: under a millimetre
-    stirred = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    stirred.lattices += np.float32(1.2) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
-    moving = MovedWarp(rest, None)
-    centre = moving.to_subject(np.array([_CENTRE]))[0]
-    return _Breath(subject, MovedWarp(stirred, Motion(subject, change)), moving, centre)
+    moving, fixed = rest_and_motion(subject, change, _STIR_MM, rng)
+    return _Breath(subject, fixed, moving, moving.to_subject(np.array([_CENTRE]))[0])
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
@@ -90,56 +79,44 @@ def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Scans one patient breathed in and breathed out."""
-    from scipy.ndimage import binary_dilation
+    """Scans one patient breathed in and breathed out.
 
-    from regenv.data.anatomy.tissues import ORGAN_NAMES
+    Args:
+        seed: The patient.
+        modalities: ``("ct", "ct")``.
+        field_of_view: ``"lungs"``.
+
+    Returns:
+        The pair in the patient's own space; the alignment is the identity, the breath what is to be found.
+    """
+    from scipy.ndimage import binary_dilation
 
     breath = _breath(seed)
     rng = case_generator("lungs", seed, "scan")
     density = float(rng.uniform(0.65, 1.05))
     size = tuple(int(round(e / s)) for e, s in zip(_FIXED_MM, _SPACING, strict=True))
-    fixed_grid = Grid.centred(size, _SPACING, breath.centre)
     shift = breath.centre + rng.normal(0, 5, 3) + np.array([0.0, 0.0, 4.0])
-    moving_grid = tilted(_MOVING_MM, _SPACING, shift, rng, _TILT_DEG)
-    fixed, labels_fixed, _ = _scan(breath, breath.fixed, fixed_grid, density, rng)
-    moving, labels_moving, _ = _scan(breath, breath.moving, moving_grid, density, rng)
-    lungs = _lungs(labels_fixed)
-    points = lattice_in(lungs, fixed_grid, 20.0)
-    names, marks_fixed, marks_moving = _landmarks(breath, (lungs, fixed_grid), (_lungs(labels_moving), moving_grid))
-    truth = Truth(
-        transform=None,
-        landmarks_fixed=marks_fixed,
-        landmarks_moving=marks_moving,
-        landmark_names=names,
-        labels_fixed=labels_fixed,
-        labels_moving=labels_moving,
-        label_names=ORGAN_NAMES,
-        points_fixed=points,
-        points_moving=correspond(breath.fixed, breath.moving, points),
-    )
-    return ImagePair(
-        "",
-        "",
-        fixed,
-        moving,
-        binary_dilation(lungs, iterations=2),
-        binary_dilation(_lungs(labels_moving), iterations=2),
-        truth,
-        alignment=np.eye(4),
-    )
-
-
-def _lungs(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (labels == Organ.LUNG_LEFT) | (labels == Organ.LUNG_RIGHT)
+    grids = Grid.centred(size, _SPACING, breath.centre), tilted(_MOVING_MM, _SPACING, shift, rng)
+    scans, lungs = [], []
+    for warp, grid in zip((breath.fixed, breath.moving), grids, strict=True):
+        image, labels = _scan(breath, warp, grid, density, rng)
+        lungs.append((labels == Organ.LUNG_LEFT) | (labels == Organ.LUNG_RIGHT))
+        scans.append(Scan(image, labels, binary_dilation(lungs[-1], iterations=2)))
+    fixed, moving = scans
+    points = inner_lattice(lungs[0], grids[0], _POINTS_MM)
+    marks = _landmarks(breath)
+    marks = marks.where(nearest(lungs[0], grids[0], marks.fixed) & nearest(lungs[1], grids[1], marks.moving))
+    marks = marks.where(_spread(marks.fixed, _LANDMARKS))
+    return deformed_pair(fixed, moving, (points, correspond(breath.fixed, breath.moving, points)), np.eye(4), marks)
 
 
 def _scan(
     breath: _Breath, warp: MovedWarp, grid: Grid, density: float, rng: np.random.Generator
-) -> tuple[Image, NDArray[np.uint8], NDArray[np.bool_]]:
-    """CT, organ labels and body of the patient in one state of breathing."""
+) -> tuple[Image, NDArray[np.uint8]]:
+    """CT and organ labels of the patient in one state of breathing."""
     from regenv.data.anatomy.moved_torso import moved_torso
     from regenv.data.modality.common import hounsfield
+    from regenv.data.modality.ct import scanned
 
     low, high = covering(grid, 3.0)
     # a scanner's field of view ends in the arms; nothing is scanned beyond the painted levels
@@ -148,19 +125,14 @@ def _scan(
     hu = hounsfield(painted.anatomy)
     array = hu.array
     set_lung_density(painted, array, density)
-    image = ct_scan(Image(array, hu.grid, "ct", hu.background), grid, rng)
-    return image, *organs_and_body(painted.anatomy, grid)
+    image = scanned(Image(array, hu.grid, "ct", hu.background), rng, grid)
+    return image, labels_and_body(painted.anatomy, grid)[0]
 
 
-def _landmarks(
-    breath: _Breath, fixed: tuple[NDArray[np.bool_], Grid], moving: tuple[NDArray[np.bool_], Grid]
-) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
-    """Branchings of the lungs' vessels that both scans show, spread out, with the names of their trees."""
+def _landmarks(breath: _Breath) -> Landmarks:
+    """Branchings of the lungs' vessels, with the names of their trees."""
     names, points = _branchings(breath.subject)
-    where_fixed, where_moving = breath.fixed.to_subject(points), breath.moving.to_subject(points)
-    seen = nearest(*fixed, where_fixed) & nearest(*moving, where_moving)
-    chosen = np.flatnonzero(seen)[_spread(where_fixed[seen], _LANDMARKS)]
-    return tuple(names[n] for n in chosen), where_fixed[chosen], where_moving[chosen]
+    return Landmarks(tuple(names), breath.fixed.to_subject(points), breath.moving.to_subject(points))
 
 
 def _branchings(subject: Subject) -> tuple[list[str], FloatArray]:
@@ -179,16 +151,18 @@ def _branchings(subject: Subject) -> tuple[list[str], FloatArray]:
     return names, np.concatenate(points)
 
 
-def _spread(points: FloatArray, count: int) -> list[int]:
-    """Indices of up to ``count`` points, each the farthest from those before it, in ascending order."""
+def _spread(points: FloatArray, count: int) -> NDArray[np.bool_]:
+    """Which points ``(N,)`` to keep: up to ``count``, each the farthest from those before it."""
     if len(points) <= count:
-        return list(range(len(points)))
-    chosen = [0]
+        return np.ones(len(points), bool)
+    kept = np.zeros(len(points), bool)
+    kept[0] = True
     distance = np.linalg.norm(points - points[0], axis=1)
-    while len(chosen) < count:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-    return sorted(chosen)
+    while np.count_nonzero(kept) < count:
+        farthest = distance.argmax()
+        kept[farthest] = True
+        distance = np.minimum(distance, np.linalg.norm(points - points[farthest], axis=1))
+    return kept
 
 
 RECIPE = Recipe(

@@ -9,14 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._pelvis import axial_grid, trunk_scan
-from regenv.data.recipes._prostate import names_of
-from regenv.data.recipes._trunk_scans import in_mask, labels_and_body, tilt
+from regenv.data.recipes._scans import Scan, common_names, labels_and_body, linear_pair, tilt
 
 VERSION = 2
 _MM = {"pelvis": 3.5, "spine": 3.0}
@@ -24,28 +22,25 @@ _HEIGHT_MM = {"pelvis": 250.0, "spine": 215.0}
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """One patient scanned twice, each time by ``"t2"``, ``"t1"`` or ``"ct"``."""
+    """One patient scanned twice.
+
+    Args:
+        seed: The patient.
+        modalities: Of the fixed and the moving scan, ``"t2"``, ``"t1"`` or ``"ct"``.
+        field_of_view: ``"pelvis"`` or ``"spine"``.
+
+    Returns:
+        The pair in the patient's own space: the true transform is the identity.
+    """
     anatomy = _anatomy(seed, field_of_view)
     centre = _centre(anatomy, field_of_view)
-    images: list[Image] = []
-    scans: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]] = []
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator("pelvis", seed, field_of_view, role, modality)
         grid = axial_grid(modality, rng, centre, tilt(rng), _HEIGHT_MM[field_of_view])
-        images.append(trunk_scan(anatomy, modality, rng, grid))
-        scans.append(labels_and_body(anatomy, grid))
-    marks = np.array(list(anatomy.landmarks.values()))
-    seen = np.all([in_mask(scan[1], image.grid, marks) for scan, image in zip(scans, images, strict=True)], axis=0)
-    truth = Truth(
-        transform=np.eye(4),
-        landmarks_fixed=marks[seen],
-        landmarks_moving=marks[seen],
-        landmark_names=tuple(name for name, kept in zip(anatomy.landmarks, seen, strict=True) if kept),
-        labels_fixed=scans[0][0],
-        labels_moving=scans[1][0],
-        label_names=names_of(scans[0][0], scans[1][0]),
-    )
-    return ImagePair("", "", images[0], images[1], scans[0][1], scans[1][1], truth)
+        scans.append(Scan(trunk_scan(anatomy, modality, rng, grid), *labels_and_body(anatomy, grid)))
+    fixed, moving = scans
+    return linear_pair(fixed, moving, anatomy.landmarks, label_names=common_names(fixed, moving))
 
 
 def _anatomy(seed: int, field_of_view: str) -> Anatomy:

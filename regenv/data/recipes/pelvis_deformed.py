@@ -13,22 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
-from regenv.core.image import Image
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.data.anatomy.pelvic_organs import BLADDER_MM, RECTUM_MM
 from regenv.data.anatomy.pelvis import PelvisSubject
+from regenv.data.anatomy.points import cube, nearest
 from regenv.data.anatomy.swelling import Bump, displaced
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
 from regenv.data.recipes._pelvis import axial_grid, trunk_scan
-from regenv.data.recipes._prostate import names_of
-from regenv.data.recipes._trunk_scans import in_mask, labels_and_body
+from regenv.data.recipes._scans import Landmarks, Scan, common_names, deformed_pair, labels_and_body
 
 VERSION = 2
 _NAME = "pelvis_deformed"
 _ANATOMY_MM = 3.5
 _POINTS_MM = 12.0
+"""Spacing of the lattice on which the TRE is measured."""
 _REGIONS_MM = ((46.0, 40.0, 50.0), (28.0, 26.0, 52.0))
 """Half-axes of the regions about bladder and rectum in which similarity and TRE count."""
 
@@ -46,10 +46,10 @@ class Day:
 
     bumps: tuple[Bump, ...]
     grid: Grid
-    centre: NDArray[np.float64]
-    organs: tuple[NDArray[np.float64], NDArray[np.float64]]
+    centre: FloatArray
+    organs: tuple[FloatArray, FloatArray]
 
-    def at_rest(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at_rest(self, points: FloatArray) -> FloatArray:
         """Where the tissue at points ``(N, 3)`` of the fixed image lies in the moving one."""
         return displaced(self.bumps, points)
 
@@ -88,70 +88,50 @@ def day(seed: int, modality: str = "t2") -> Day:
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """The patient of another day and the one at rest, each by ``"t2"``, ``"t1"`` or ``"ct"``."""
+    """The patient of another day and the one at rest.
+
+    Args:
+        seed: The patient.
+        modalities: Of the fixed and the moving scan, ``"t2"``, ``"t1"`` or ``"ct"``.
+        field_of_view: ``"pelvis"``.
+
+    Returns:
+        The pair in the patient's own space; the alignment is the identity, what filled or emptied is to be found.
+    """
     from regenv.data.anatomy.pelvis import pelvis
 
     anatomy, today = pelvis(seed, _ANATOMY_MM), day(seed)
     rng = case_generator(_NAME, seed, "moving", "grid")
     grids = (today.grid, axial_grid(modalities[1], rng, today.centre, np.eye(3), 250.0))
-    images: list[Image] = []
-    for role, (modality, grid) in enumerate(zip(modalities, grids, strict=True)):
-        scan_rng = case_generator(_NAME, seed, ("fixed", "moving")[role], modality)
-        images.append(trunk_scan(anatomy, modality, scan_rng, grid, today.at_rest if role == 0 else None))
-    # what is where at rest, read at the tissue's place of the day
-    resting = labels_and_body(anatomy, grids[1])
-    labels, body = _displaced_labels(anatomy.organ, anatomy.body, anatomy.grid, today)
-    masks = (body & today.region(grids[0]), resting[1] & today.region(grids[1]))
-    points = _points(today, masks[0])
-    marks = np.array(list(anatomy.landmarks.values()))
-    found = _back(today, marks)
-    seen = in_mask(body, grids[0], found) & in_mask(resting[1], grids[1], marks)
-    truth = Truth(
-        landmarks_fixed=found[seen],
-        landmarks_moving=marks[seen],
-        landmark_names=tuple(name for name, kept in zip(anatomy.landmarks, seen, strict=True) if kept),
-        labels_fixed=labels,
-        labels_moving=resting[0],
-        label_names=names_of(labels, resting[0]),
-        points_fixed=points,
-        points_moving=today.at_rest(points),
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, np.eye(4))
+    scans, bodies = [], []
+    for role, modality, grid, moved in zip(("fixed", "moving"), modalities, grids, (today.at_rest, None), strict=True):
+        image = trunk_scan(anatomy, modality, case_generator(_NAME, seed, role, modality), grid, moved)
+        labels, body = labels_and_body(anatomy, grid, displace=moved)
+        scans.append(Scan(image, labels, body & today.region(grid)))
+        bodies.append(body)
+    fixed, moving = scans
+    points = cube(84.0, _POINTS_MM) + today.centre
+    points = points[fixed.shows(points)]
+    rest = np.array(list(anatomy.landmarks.values()))
+    marks = Landmarks(tuple(anatomy.landmarks), _back(today, rest), rest)
+    marks = marks.where(nearest(bodies[0], grids[0], marks.fixed) & nearest(bodies[1], grids[1], marks.moving))
+    names = common_names(fixed, moving)
+    return deformed_pair(fixed, moving, (points, today.at_rest(points)), np.eye(4), marks, names)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """How far the tissue at local points is away in the CT, see :class:`regenv.data.recipe.Recipe`."""
     today = day(seed)
     points = transform_points(today.grid.frame, local)
     return (today.at_rest(points) - points) @ today.grid.direction
 
 
-def _displaced_labels(
-    organ: NDArray[np.uint8], body: NDArray[np.bool_], source: Grid, today: Day
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Organ labels and body on the fixed grid."""
-    points = today.at_rest(today.grid.points().reshape(-1, 3))
-    index = np.rint(transform_points(source.physical_to_index, points)).astype(int)
-    inside = np.all((index >= 0) & (index < np.asarray(source.size)), axis=1)
-    index = np.where(inside[:, None], index, 0)
-    at = tuple(index.T[::-1])
-    shape = today.grid.shape
-    return np.where(inside, organ[at], 0).astype(np.uint8).reshape(shape), (inside & body[at]).reshape(shape)
-
-
-def _back(today: Day, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _back(today: Day, points: FloatArray) -> FloatArray:
     """Where points of the patient at rest lie on the day of the MR, by fixed-point iteration with half steps."""
     found = points.copy()
     for _ in range(80):
         found = 0.5 * (found + points - (today.at_rest(found) - found))
     return found
-
-
-def _points(today: Day, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """A lattice about the organs within the mask."""
-    axes = [_POINTS_MM * np.arange(-7.0, 8.0)] * 3
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) + today.centre
-    return points[in_mask(mask, today.grid, points)]
 
 
 RECIPE = Recipe(

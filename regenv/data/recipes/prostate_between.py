@@ -8,14 +8,14 @@ between real men.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
-from regenv.core.image import Image
+from regenv.core.geometry import FloatArray, Grid
+from regenv.data.anatomy.points import cube
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import RELAXATION, Men, lattice, names_of, organ_labels, region, region_mask
+from regenv.data.recipes._prostate import RELAXATION, Men, organ_labels, region, region_mask
+from regenv.data.recipes._scans import Landmarks, Scan, common_names, deformed_pair
 
 VERSION = 2
 HALF_VIEW_MM = 44.0
@@ -24,40 +24,39 @@ _POINTS_MM = 9.0
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Two men, each scanned once."""
+    """Two men, each scanned once.
+
+    Args:
+        seed: The case; it draws both men.
+        modalities: ``("t2", "t2")``.
+        field_of_view: ``"prostate"``.
+
+    Returns:
+        The pair in the men's own spaces, with exact correspondences about the gland and the affine map that is nearest
+        to the truth as its alignment.
+    """
     from regenv.data.anatomy.prostate import prostate
     from regenv.data.modality.mr import mr
 
     men = _men(seed)
-    images: list[Image] = []
-    labels: list[NDArray[np.uint8]] = []
-    landmarks = []
-    for role, subject in enumerate(_subjects(seed)):
+    scans, landmarks = [], []
+    for role, (subject, warp) in enumerate(zip(_subjects(seed), (men.fixed, men.moving), strict=True)):
         anatomy = prostate(subject, _ANATOMY_MM)
         rng = case_generator("prostate_between", seed, ("fixed", "moving")[role])
-        images.append(mr(anatomy, rng, "t2", _grid(seed, role), float(rng.uniform(0.9, 1.3)), relaxation=RELAXATION))
-        labels.append(organ_labels(anatomy, images[-1].grid))
+        grid = _grid(seed, role)
+        image = mr(anatomy, rng, "t2", grid, float(rng.uniform(0.9, 1.3)), relaxation=RELAXATION)
+        scans.append(Scan(image, organ_labels(anatomy, grid), region_mask(warp, grid)))
         landmarks.append(anatomy.landmarks)
-    masks = [region_mask(warp, image.grid) for warp, image in zip((men.fixed, men.moving), images, strict=True)]
-    points = lattice(HALF_VIEW_MM, _POINTS_MM)
+    fixed, moving = scans
+    points = cube(HALF_VIEW_MM, _POINTS_MM)
     points = points[region(men.fixed, points)]
-    names = tuple(name for name in landmarks[0] if name in landmarks[1])
-    truth = Truth(
-        landmarks_fixed=np.array([landmarks[0][name] for name in names]),
-        landmarks_moving=np.array([landmarks[1][name] for name in names]),
-        landmark_names=names,
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=names_of(*labels),
-        points_fixed=points,
-        points_moving=men.transform(points),
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, men.alignment(HALF_VIEW_MM))
+    marks, names = Landmarks.common(*landmarks), common_names(fixed, moving)
+    return deformed_pair(fixed, moving, (points, men.transform(points)), men.alignment(HALF_VIEW_MM), marks, names)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """What the alignment leaves, see :class:`regenv.data.recipe.Recipe`."""
-    return _men(seed).displacement(_grid(seed, 0).frame, HALF_VIEW_MM, local)
+    return _men(seed).displacement(_grid(seed, 0), HALF_VIEW_MM, local)
 
 
 def _subjects(seed: int) -> tuple[int, int]:

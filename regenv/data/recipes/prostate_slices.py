@@ -8,14 +8,14 @@ between real men.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
-from regenv.core.image import Image
+from regenv.core.geometry import FloatArray, Grid
+from regenv.data.anatomy.points import cube
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import RELAXATION, Men, lattice, names_of, organ_labels, region, region_mask
+from regenv.data.recipes._prostate import RELAXATION, Men, organ_labels, region, region_mask
+from regenv.data.recipes._scans import Landmarks, Scan, common_names, deformed_pair
 
 VERSION = 2
 HALF_VIEW_MM = 44.0
@@ -25,45 +25,41 @@ _POINTS_MM = 4.5
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Two men's slices at the height that the seed draws."""
+    """Two men's slices at the height that the seed draws.
+
+    Args:
+        seed: The case; it draws both men.
+        modalities: ``("t2", "t2")``.
+        field_of_view: ``"prostate"``.
+
+    Returns:
+        A 2-D pair, each slice in its own man's space, with exact correspondences about the gland and the affine map
+        that is nearest to the truth as its alignment.
+    """
     from regenv.data.anatomy.prostate import prostate
     from regenv.data.modality.mr import mr
     from regenv.data.modality.scan import flat
 
     level, men = _level(seed), _men(seed)
-    images: list[Image] = []
-    labels: list[NDArray[np.uint8]] = []
-    for role, subject in enumerate(_subjects(seed)):
+    scans = []
+    for role, (subject, warp) in enumerate(zip(_subjects(seed), (men.fixed, men.moving), strict=True)):
         anatomy = prostate(subject, _ANATOMY_MM, (64.0, 64.0, 2.5), level)
         rng = case_generator("prostate_slices", seed, ("fixed", "moving")[role])
         plane = _grid(seed, role)
         image = mr(anatomy, rng, "t2", plane, float(rng.uniform(0.8, 1.1)), _SLICE_MM, relaxation=RELAXATION)
-        images.append(flat(image))
-        labels.append(organ_labels(anatomy, plane)[0])
-    masks = [region_mask(warp, _grid(seed, role))[0] for role, warp in enumerate((men.fixed, men.moving))]
-    grid = images[0].grid
-    points = lattice(HALF_VIEW_MM, _POINTS_MM, 2) + grid.centre
+        scans.append(Scan(flat(image), organ_labels(anatomy, plane)[0], region_mask(warp, plane)[0]))
+    fixed, moving = scans
+    points = cube(HALF_VIEW_MM, _POINTS_MM, 2) + fixed.grid.centre
     points = points[region(men.fixed, np.column_stack([points, np.zeros(len(points))]))]
-    names, marks = _landmarks(men, level)
-    truth = Truth(
-        landmarks_fixed=marks,
-        landmarks_moving=men.transform(marks),
-        landmark_names=names,
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=names_of(*labels),
-        points_fixed=points,
-        points_moving=men.transform(points),
-    )
-    alignment = men.alignment(HALF_VIEW_MM)
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment)
+    marks, names = _landmarks(men, level), common_names(fixed, moving)
+    return deformed_pair(fixed, moving, (points, men.transform(points)), men.alignment(HALF_VIEW_MM), marks, names)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """What the alignment leaves, see :class:`regenv.data.recipe.Recipe`."""
     from regenv.data.modality.scan import flat_grid
 
-    return _men(seed).displacement(flat_grid(_grid(seed, 0)).frame, HALF_VIEW_MM, local)
+    return _men(seed).displacement(flat_grid(_grid(seed, 0)), HALF_VIEW_MM, local)
 
 
 def _subjects(seed: int) -> tuple[int, int]:
@@ -88,7 +84,7 @@ def _grid(seed: int, role: int) -> Grid:
     return Grid.centred((count, count, 1), (pixel, pixel, _SLICE_MM), centre)
 
 
-def _landmarks(men: Men, level: float) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def _landmarks(men: Men, level: float) -> Landmarks:
     """The gland's outermost points in the fixed man's slice, and the front of his rectum."""
     from regenv.data.anatomy.prostate import RECTUM, gland_distance
 
@@ -102,7 +98,8 @@ def _landmarks(men: Men, level: float) -> tuple[tuple[str, ...], NDArray[np.floa
     centre, radius = (np.interp(level, RECTUM[:, 2], RECTUM[:, c]) for c in (1, 3))
     found.append((0.0, centre - radius - 3.0, level))
     names = ("gland_left", "gland_right", "gland_front", "gland_back", "rectum_front")
-    return names, men.fixed.to_subject(np.array(found))[:, :2]
+    fixed = men.fixed.to_subject(np.array(found))[:, :2]
+    return Landmarks(names, fixed, men.transform(fixed))
 
 
 RECIPE = Recipe(

@@ -8,49 +8,46 @@ rectum holds, but nothing moves: the true transform is exact.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.image import Image
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import names_of, organ_labels, region_mask
-from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
+from regenv.data.recipes._scans import common_names
+from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, scanned
 
 VERSION = 2
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """One man seen twice, by ``"us"`` or ``"t2"``."""
+    """One man seen twice.
+
+    Args:
+        seed: The man.
+        modalities: Of the fixed and the moving image, ``"us"`` or ``"t2"``.
+        field_of_view: ``"prostate"``.
+
+    Returns:
+        The pair in the man's own space: the true transform is the identity.
+    """
     from regenv.data.anatomy.prostate import ProstateSubject, prostate
-    from regenv.data.modality.us import us_sector
 
     anatomy, warp = prostate(seed, ANATOMY_MM), ProstateSubject(seed).warp
-    images: list[Image] = []
-    masks: list[NDArray[np.bool_]] = []
-    labels: list[NDArray[np.uint8]] = []
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         key = ("prostate_trus", seed, role, modality)
         probe = draw_probe(key, warp)
-        grid = scan_grid(key, modality, probe)
-        mask = region_mask(warp, grid)
-        if modality == "us":
-            images.append(us_scan(anatomy, key, grid, probe))
-            mask &= us_sector(grid, probe)
-        else:
-            images.append(t2_scan(anatomy, key, grid))
-        masks.append(mask)
-        labels.append(organ_labels(anatomy, grid))
+        scans.append(scanned(anatomy, warp, key, modality, scan_grid(key, modality, probe), probe))
+    fixed, moving = scans
     points = np.array(list(anatomy.landmarks.values()))
     truth = Truth(
         transform=np.eye(4),
         landmarks_fixed=points,
         landmarks_moving=points.copy(),
         landmark_names=tuple(anatomy.landmarks),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=names_of(*labels),
+        labels_fixed=fixed.labels,
+        labels_moving=moving.labels,
+        label_names=common_names(fixed, moving),
     )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+    return ImagePair("", "", fixed.image, moving.image, fixed.mask, moving.mask, truth)
 
 
 RECIPE = Recipe(

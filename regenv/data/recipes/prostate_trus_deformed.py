@@ -11,23 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid, transform_points
-from regenv.core.image import Image
+from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.data.anatomy.points import cube
 from regenv.data.anatomy.prostate import RECTUM, ProstateSubject
 from regenv.data.anatomy.swelling import Bump, SwollenWarp, displaced
 from regenv.data.frames import case_generator
 from regenv.data.modality.us import Probe
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._prostate import lattice, names_of, organ_labels, region_mask
-from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, t2_scan, us_scan
+from regenv.data.recipes._scans import Landmarks, common_names, deformed_pair
+from regenv.data.recipes._trus import ANATOMY_MM, draw_probe, scan_grid, scanned
 
 VERSION = 2
 _NAME = "prostate_trus_deformed"
 _POINTS_MM = 8.0
-_ROLES = ("fixed", "moving")
+"""Spacing of the lattice on which the TRE is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,7 @@ class Examination:
     probe: Probe
     grid: Grid
 
-    def at_rest(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at_rest(self, points: FloatArray) -> FloatArray:
         """Where the tissue at points ``(N, 3)`` of the ultrasound lies at rest."""
         return displaced(self.bumps, points) + self.drift.displacement(points)
 
@@ -77,44 +76,33 @@ def examination(seed: int) -> Examination:
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """The deformed man, by ultrasound, and the man at rest, by T2."""
+    """The deformed man and the man at rest.
+
+    Args:
+        seed: The man.
+        modalities: Of the fixed and the moving image, ``"us"`` or ``"t2"``.
+        field_of_view: ``"prostate"``.
+
+    Returns:
+        The pair in the man's own space; the alignment is the identity, what the probe moved is to be found.
+    """
     from regenv.data.anatomy.prostate import prostate
-    from regenv.data.modality.us import us_sector
 
     anatomy, exam = prostate(seed, ANATOMY_MM), examination(seed)
-    grids = (exam.grid, scan_grid(_key(seed, 1, modalities[1]), modalities[1], exam.probe))
-    images: list[Image] = []
-    masks: list[NDArray[np.bool_]] = []
-    labels: list[NDArray[np.uint8]] = []
-    for role, (modality, grid) in enumerate(zip(modalities, grids, strict=True)):
-        moved = exam.at_rest if role == 0 else None
-        scan = _key(seed, role, modality)
-        mask = region_mask(exam.warp, grid, moved)
-        if modality == "us":
-            probe = exam.probe if role == 0 else draw_probe(scan, exam.warp)
-            images.append(us_scan(anatomy, scan, grid, probe, moved))
-            mask &= us_sector(grid, probe)
-        else:
-            images.append(t2_scan(anatomy, scan, grid, moved))
-        masks.append(mask)
-        labels.append(organ_labels(anatomy, grid, moved))
-    names = tuple(anatomy.landmarks)
-    marks = np.array(list(anatomy.landmarks.values()))
-    points = _points(grids[0], masks[0])
-    truth = Truth(
-        landmarks_fixed=_back(exam, marks),
-        landmarks_moving=marks,
-        landmark_names=names,
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=names_of(*labels),
-        points_fixed=points,
-        points_moving=exam.at_rest(points),
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, np.eye(4))
+    key = _key(seed, 0, modalities[0])
+    fixed = scanned(anatomy, exam.warp, key, modalities[0], exam.grid, exam.probe, exam.at_rest)
+    key = _key(seed, 1, modalities[1])
+    grid = scan_grid(key, modalities[1], exam.probe)
+    moving = scanned(anatomy, exam.warp, key, modalities[1], grid, draw_probe(key, exam.warp))
+    points = transform_points(fixed.grid.frame, cube(44.0, _POINTS_MM))
+    points = points[fixed.shows(points)]
+    rest = np.array(list(anatomy.landmarks.values()))
+    marks = Landmarks(tuple(anatomy.landmarks), _back(exam, rest), rest)
+    names = common_names(fixed, moving)
+    return deformed_pair(fixed, moving, (points, exam.at_rest(points)), np.eye(4), marks, names)
 
 
-def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> NDArray[np.float64]:
+def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """How far the tissue at local points was away at rest, see :class:`regenv.data.recipe.Recipe`."""
     exam = examination(seed)
     points = transform_points(exam.grid.frame, local)
@@ -122,23 +110,15 @@ def displacement(seed: int, field_of_view: str, local: NDArray[np.float64]) -> N
 
 
 def _key(seed: int, role: int, modality: str) -> tuple[object, ...]:
-    return (_NAME, seed, _ROLES[role], modality)
+    return (_NAME, seed, ("fixed", "moving")[role], modality)
 
 
-def _back(exam: Examination, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _back(exam: Examination, points: FloatArray) -> FloatArray:
     """Where points of the man at rest lie while he is examined, by fixed-point iteration."""
     found = points.copy()
     for _ in range(60):
         found = points - (exam.at_rest(found) - found)
     return found
-
-
-def _points(grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """A lattice along the grid's axes within its mask."""
-    points = transform_points(grid.frame, lattice(44.0, _POINTS_MM))
-    index = np.rint(transform_points(grid.physical_to_index, points)).astype(int)
-    index = np.clip(index, 0, np.asarray(grid.size) - 1)
-    return points[mask[tuple(index.T[::-1])]]
 
 
 RECIPE = Recipe(

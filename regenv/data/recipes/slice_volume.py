@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.brains import BrainSubject, brain
 from regenv.data.anatomy.fetus import RELAXATION, fetus
-from regenv.data.anatomy.shapes import rotation
 from regenv.data.frames import case_generator
 from regenv.data.modality.mr import mr
 from regenv.data.pair import ImagePair, Truth
@@ -20,7 +19,6 @@ from regenv.data.recipe import Recipe
 from regenv.data.recipes._brain_scans import (
     LABEL_NAMES,
     MODALITIES,
-    FloatArray,
     head_grid,
     labels_and_masks,
     middle,
@@ -82,7 +80,7 @@ def _slices(rng: np.random.Generator, centre: FloatArray, field_of_view: str) ->
     axes = np.eye(3)[:, orders[int(rng.integers(3))]]
     # right-handed
     axes[:, 2] *= np.linalg.det(axes)
-    direction = rotation(*(float(a) for a in rng.uniform(-20, 20, 3))) @ axes
+    direction = tilt(rng, 20.0) @ axes
     size = int(np.ceil(extent / pixel))
     place = centre + direction[:, 2] * rng.uniform(-off, off) + rng.normal(0, 3, 3)
     return Grid.centred((size, size, count), (pixel, pixel, thick), place, direction)

@@ -10,19 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
+from regenv.data.recipes._scans import Scan, labels_and_body, linear_pair, tilt
 
 VERSION = 8
 _ANATOMY_MM = {"torso": 2.4, "spine": 2.0, "heart": 2.0, "head_and_neck": 2.0}
-_TILT_DEG = 10.0
-"""How differently the patient may lie in the second scan: or the headers' axes alone would tell the rotation."""
 
 # what a cone-beam scan of each field of view is centred on: range of z in mm of the subject, radius and height range
 _CONE = {
@@ -34,37 +32,28 @@ _CONE = {
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Builds an anatomy and scans it twice, each scan ``"ct"`` or ``"cbct"``."""
-    from regenv.core.resample import label_resample
-    from regenv.data.anatomy.tissues import ORGAN_NAMES
+    """Builds an anatomy and scans it twice.
+
+    Args:
+        seed: The patient.
+        modalities: Of the fixed and the moving scan, ``"ct"`` or ``"cbct"``.
+        field_of_view: ``"torso"``, ``"spine"``, ``"heart"`` or ``"head_and_neck"``.
+
+    Returns:
+        The pair in the patient's own space: the true transform is the identity.
+    """
     from regenv.data.anatomy.torso import torso
 
     anatomy = torso(seed, _ANATOMY_MM[field_of_view], field_of_view)
-    images, masks, labels = [], [], []
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator("phantom-scan", seed, field_of_view, role, modality)
         image = _scan(anatomy, modality, field_of_view, rng)
         image = replace(image, array=image.array.astype(np.int16))  # CT numbers are whole
-        # the body rides on the labels' highest bit: one look-up for both
-        both = label_resample(anatomy.organ | (anatomy.body.astype(np.uint8) << 7), anatomy.grid, image.grid)
-        body = both >= 128
-        if modality == "cbct":
-            body &= image.array > image.background
-        images.append(image)
-        masks.append(body)
-        labels.append((both & 127).astype(np.uint8))
-    names, points = list(anatomy.landmarks), np.array(list(anatomy.landmarks.values())).reshape(-1, 3)
-    seen = [all(_in_mask(mask, image.grid, p) for mask, image in zip(masks, images, strict=True)) for p in points]
-    truth = Truth(
-        transform=np.eye(4),
-        landmarks_fixed=points[seen],
-        landmarks_moving=points[seen].copy(),
-        landmark_names=tuple(n for n, s in zip(names, seen, strict=True) if s),
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=ORGAN_NAMES,
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+        labels, body = labels_and_body(anatomy, image.grid)
+        scans.append(Scan(image, labels, body & (image.array > image.background) if modality == "cbct" else body))
+    fixed, moving = scans
+    return linear_pair(fixed, moving, anatomy.landmarks)
 
 
 def _scan(anatomy: Anatomy, modality: str, field_of_view: str, rng: np.random.Generator) -> Image:
@@ -79,7 +68,6 @@ def _scan(anatomy: Anatomy, modality: str, field_of_view: str, rng: np.random.Ge
 def _cone_beam_scan(anatomy: Anatomy, field_of_view: str, rng: np.random.Generator) -> Image:
     """A CBCT about what the field of view names, with the patient lying a few degrees differently."""
     from regenv.core.resample import resample
-    from regenv.data.anatomy.shapes import rotation
     from regenv.data.modality.cbct import cbct_from_attenuation, draw_scanner
     from regenv.data.modality.common import add_table, hounsfield
 
@@ -91,8 +79,8 @@ def _cone_beam_scan(anatomy: Anatomy, field_of_view: str, rng: np.random.Generat
     hu = hounsfield(anatomy, contrast, venous=float(rng.uniform(0.4, 1.2)))
     isocentre = _isocentre(anatomy, field_of_view, float(rng.uniform(*levels)), scanner.height_mm)
     isocentre = isocentre + rng.normal(0, 5, 3)
-    # the patient in this scanner's axes
-    axes = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
+    # the patient in this scanner's axes: or the headers' axes alone would tell the rotation
+    axes = tilt(rng)
     extent = np.array([400.0, 330.0, scanner.height_mm * 1.1])
     centre = isocentre + axes @ np.array([0.0, 20.0, 0.0])
     spacing = 2.4 if scanner.radius_mm < 150 else 2.8
@@ -102,7 +90,7 @@ def _cone_beam_scan(anatomy: Anatomy, field_of_view: str, rng: np.random.Generat
     return cbct_from_attenuation(volume, rng, scanner=scanner, isocentre=isocentre)
 
 
-def _isocentre(anatomy: Anatomy, field_of_view: str, z: float, height: float) -> NDArray[np.float64]:
+def _isocentre(anatomy: Anatomy, field_of_view: str, z: float, height: float) -> FloatArray:
     """Centre of the reconstruction in mm of the subject."""
     grid = anatomy.grid
     # the scan must not run out of the patient that was built
@@ -119,14 +107,6 @@ def _isocentre(anatomy: Anatomy, field_of_view: str, z: float, height: float) ->
     if field_of_view == "heart" and "heart_centre" in anatomy.landmarks:
         return np.array([*(0.75 * anatomy.landmarks["heart_centre"][:2] + 0.25 * middle), z])
     return np.array([middle[0], middle[1], z])
-
-
-def _in_mask(mask: NDArray[np.bool_], grid: Grid, point: NDArray[np.float64]) -> bool:
-    """Whether the voxel nearest to a physical point is in a mask."""
-    index = np.rint(grid.physical_to_index[:3, :3] @ point + grid.physical_to_index[:3, 3]).astype(int)
-    if np.any(index < 0) or np.any(index >= grid.size):
-        return False
-    return bool(mask[tuple(index[::-1])])
 
 
 RECIPE = Recipe(

@@ -14,11 +14,11 @@ from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.lesions import Lesion, draw_lesions, with_lesions
 from regenv.data.anatomy.region import trunk
 from regenv.data.frames import case_generator
+from regenv.data.modality.ct import oblique_ct
 from regenv.data.modality.pet import pet
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._scans import labels_and_body, tilt, truth_of
-from regenv.data.recipes._trunk_scans import ct_scan
+from regenv.data.recipes._scans import Scan, labels_and_body, linear_pair, tilt
 
 VERSION = 1
 """Raised whenever the same seed gives other images."""
@@ -42,18 +42,14 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     anatomy = trunk(seed, _ANATOMY_MM)
     lesions = draw_lesions(anatomy, case_generator(_NAME, seed, "lesions"))
     anatomy = with_lesions(anatomy, lesions)
-    images, masks, labels = [], [], []
+    scans = []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator(_NAME, seed, role, modality)
         axes = np.eye(3) if role == "fixed" else tilt(case_generator(_NAME, seed, "tilt"))
         image = _scan(anatomy, lesions, modality, axes, rng)
-        organ, body = labels_and_body(anatomy, image.grid)
-        images.append(image)
-        masks.append(body)
-        labels.append(organ)
-    grids = images[0].grid, images[1].grid
-    truth = truth_of(anatomy.landmarks, grids, (labels[0], labels[1]), (masks[0], masks[1]))
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth)
+        scans.append(Scan(image, *labels_and_body(anatomy, image.grid)))
+    fixed, moving = scans
+    return linear_pair(fixed, moving, anatomy.landmarks)
 
 
 def _scan(
@@ -63,7 +59,7 @@ def _scan(
     if modality == "pet":
         return pet(anatomy, rng, scan_grid(anatomy, rng, axes, (4.0, 5.0), (4.0, 5.0)), lesions)
     low_dose = bool(rng.random() < 0.5)
-    return ct_scan(anatomy, rng, scan_grid(anatomy, rng, axes, (3.2, 4.0), (3.5, 5.0)), low_dose)
+    return oblique_ct(anatomy, rng, scan_grid(anatomy, rng, axes, (3.2, 4.0), (3.5, 5.0)), low_dose)
 
 
 def scan_grid(

@@ -13,29 +13,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
-from regenv.data.anatomy.motion import Change, Motion, MovedWarp
+from regenv.data.anatomy.motion import Change, MovedWarp
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Organ
-from regenv.data.anatomy.warp import Warp
 from regenv.data.frames import case_generator
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._trunk import (
-    correspond,
-    ct_scan,
-    lattice_in,
-    nearest,
-    organs_and_body,
-    set_lung_density,
-    tilted,
-)
-
-FloatArray = NDArray[np.float64]
+from regenv.data.recipes._scans import Landmarks, Scan, deformed_pair, inner_lattice, labels_and_body
+from regenv.data.recipes._trunk import correspond, rest_and_motion, set_lung_density, tilted
 
 # template position of the middle of the cone-beam scan, its radius, height and voxel in mm
 _CONE = {
@@ -44,8 +33,10 @@ _CONE = {
 }
 _PAINT_MM = 3.5
 _CT_MM = 3.0
-_TILT_DEG = 10.0
-_MOST_POINTS = 500
+_STIR_MM = 1.5
+"""Deviation of the warp between the scans that no other change accounts for."""
+_POINTS_MM, _MOST_POINTS = 20.0, 500
+"""Spacing of the lattice on which the TRE is measured, and how many of its points are kept at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +68,12 @@ def _patient(seed: int, field_of_view: str) -> _Patient:
         weight=float(rng.uniform(-7.0, 8.0)),
         seed=seed,
     )
-    rest = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    stirred = Warp(np.random.default_rng([seed, 13]), subject.scale)
-    stirred.lattices += np.float32(1.5) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
-    day = MovedWarp(stirred, Motion(subject, change))
+    rest, day = rest_and_motion(subject, change, _STIR_MM, rng)
     middle = np.array(_CONE[field_of_view][0])
     spine = subject.spine_at(middle[2])
     if field_of_view == "spine":
         middle[:2] = float(spine[0]), float(spine[1]) - 8.0
-    return _Patient(subject, day, MovedWarp(rest, None), day.to_subject(middle[None])[0])
+    return _Patient(subject, day, rest, day.to_subject(middle[None])[0])
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
@@ -96,37 +84,32 @@ def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Scans one patient on the day and, for planning, at rest; each scan ``"ct"`` or ``"cbct"``."""
-    from regenv.data.anatomy.tissues import ORGAN_NAMES
+    """Scans one patient on the day and, for planning, at rest.
 
+    Args:
+        seed: The patient.
+        modalities: Of the fixed and the moving scan, ``"ct"`` or ``"cbct"``.
+        field_of_view: ``"torso"`` or ``"spine"``.
+
+    Returns:
+        The pair in the patient's own space; the alignment is the identity, the change what is to be found.
+    """
     patient = _patient(seed, field_of_view)
-    images, labels, masks, anatomies = [], [], [], []
+    scans, anatomies = [], []
     for role, modality in zip(("fixed", "moving"), modalities, strict=True):
         rng = case_generator("torso_deformed", seed, field_of_view, role, modality)
         image, anatomy = _scan(patient, role, modality, field_of_view, seed, rng)
-        organs, body = organs_and_body(anatomy, image.grid)
-        images.append(image)
-        labels.append(organs)
-        masks.append(body & (image.array > image.background) if modality == "cbct" else body)
+        organs, body = labels_and_body(anatomy, image.grid)
+        scans.append(Scan(image, organs, body & (image.array > image.background) if modality == "cbct" else body))
         anatomies.append(anatomy)
-    points = lattice_in(masks[0] & (labels[0] != Organ.BOWEL), images[0].grid, 20.0)
+    fixed, moving = scans
+    points = inner_lattice(fixed.mask & (fixed.labels != Organ.BOWEL), fixed.grid, _POINTS_MM)
     there = correspond(patient.day, patient.rest, points)
-    shown = np.flatnonzero(nearest(masks[1], images[1].grid, there))
+    shown = np.flatnonzero(moving.shows(there))
     if len(shown) > _MOST_POINTS:
         shown = np.sort(case_generator("torso_deformed", seed, "points").choice(shown, _MOST_POINTS, replace=False))
-    names, marks = _landmarks(anatomies, images, masks)
-    truth = Truth(
-        transform=None,
-        landmarks_fixed=marks[0],
-        landmarks_moving=marks[1],
-        landmark_names=names,
-        labels_fixed=labels[0],
-        labels_moving=labels[1],
-        label_names=ORGAN_NAMES,
-        points_fixed=points[shown],
-        points_moving=there[shown],
-    )
-    return ImagePair("", "", images[0], images[1], masks[0], masks[1], truth, alignment=np.eye(4))
+    marks = Landmarks.common(*(anatomy.landmarks for anatomy in anatomies)).shown(fixed, moving)
+    return deformed_pair(fixed, moving, (points[shown], there[shown]), np.eye(4), marks)
 
 
 def _scan(
@@ -136,6 +119,7 @@ def _scan(
     from regenv.data.anatomy.moved_torso import moved_torso
     from regenv.data.modality.cbct import cbct_from_attenuation, draw_scanner
     from regenv.data.modality.common import add_table, hounsfield
+    from regenv.data.modality.ct import scanned
 
     _, radii, heights, voxel = _CONE[field_of_view]
     height = float(rng.uniform(*heights))
@@ -157,10 +141,10 @@ def _scan(
     if modality == "ct":
         extent = (360.0, 260.0, height)
         if role == "moving":
-            grid = tilted(extent, (_CT_MM,) * 3, centre, rng, _TILT_DEG)
+            grid = tilted(extent, (_CT_MM,) * 3, centre, rng)
         else:
             grid = Grid.centred([int(e / _CT_MM) for e in extent], (_CT_MM,) * 3, centre)
-        return ct_scan(hu, grid, rng), painted.anatomy
+        return scanned(hu, rng, grid), painted.anatomy
     scanner = replace(
         draw_scanner(rng),
         radius_mm=float(rng.uniform(*radii)),
@@ -180,19 +164,6 @@ def _trunk_box(subject: Subject, bottom: float, top: float) -> tuple[FloatArray,
     front = float((skin[:, 1] - skin[:, 3]).min()) * sy - (36 if subject.female else 16)
     back = float((skin[:, 1] + skin[:, 4]).max()) * sy + 45
     return np.array([-half, front, bottom]), np.array([half, back, top])
-
-
-def _landmarks(
-    anatomies: list[Anatomy], images: list[Image], masks: list[NDArray[np.bool_]]
-) -> tuple[tuple[str, ...], list[FloatArray]]:
-    """Named points that both scans show."""
-    a, b = (anatomy.landmarks for anatomy in anatomies)
-    names = [name for name in a if name in b]
-    marks = [np.array([m[name] for name in names]).reshape(-1, 3) for m in (a, b)]
-    seen = np.ones(len(names), bool)
-    for points, image, mask in zip(marks, images, masks, strict=True):
-        seen &= nearest(mask, image.grid, points)
-    return tuple(n for n, s in zip(names, seen, strict=True) if s), [points[seen] for points in marks]
 
 
 RECIPE = Recipe(

@@ -20,7 +20,7 @@ from regenv.data.frames import case_generator
 from regenv.data.modality.pet import draw_uptake, pet
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
-from regenv.data.recipes._scans import labels_and_body, tilt, truth_of
+from regenv.data.recipes._scans import Scan, labels_and_body, linear_pair, tilt
 from regenv.data.recipes.torso_ctpet import scan_grid
 
 VERSION = 1
@@ -64,11 +64,9 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         lambda points: transform_points(back, points),
         uptake=draw_uptake(second, before=uptake),
     )
-    organ, body = labels_and_body(anatomy, fixed.grid, back)
-    organ_before, body_before = labels_and_body(anatomy, moving.grid)
-    grids, masks = (fixed.grid, moving.grid), (body, body_before)
-    truth = truth_of(anatomy.landmarks, grids, (organ, organ_before), masks, to_fixed=change)
-    return ImagePair("", "", fixed, moving, *masks, truth)
+    after = Scan(fixed, *labels_and_body(anatomy, fixed.grid, back))
+    before = Scan(moving, *labels_and_body(anatomy, moving.grid))
+    return linear_pair(after, before, anatomy.landmarks, to_fixed=change)
 
 
 def weight_change(rng: np.random.Generator, centre: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
+from regenv.data.anatomy.points import between_voxels
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.warp import Warp
 from regenv.data.frames import case_generator
@@ -30,6 +31,7 @@ from regenv.data.modality.common import hounsfield
 from regenv.data.modality.xray import Cylinder, draw_xray, xray
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.recipe import Recipe
+from regenv.data.recipes._scans import tilt
 
 VERSION = 1
 TARGETS = ("T11", "T12", "L1")
@@ -99,9 +101,7 @@ def _camera(angle: float, cranial: float, roll: float, distance: float, to_isoce
 
 def _lie_down(middle: FloatArray, rng: np.random.Generator) -> FloatArray:
     """World to patient ``(4, 4)``: ``middle`` comes to lie within a few cm of the isocentre."""
-    from regenv.data.anatomy.shapes import rotation
-
-    turn = rotation(*rng.uniform(-_TILT_DEG, _TILT_DEG, 3))
+    turn = tilt(rng, _TILT_DEG)
     matrix = np.eye(4)
     matrix[:3, :3] = turn
     matrix[:3, 3] = middle - turn @ rng.uniform(-_OFFSET_MM, _OFFSET_MM, 3)
@@ -198,8 +198,7 @@ def _truth(seed: int, target: str, anatomy: Anatomy, moving: Grid, world_to_pati
 
     names = [n for n in anatomy.landmarks if n.endswith(("_body", "_spinous"))]
     points = np.array([anatomy.landmarks[n] for n in names])
-    index = transform_points(moving.physical_to_index, points)
-    inside = np.all((index >= 0) & (index <= np.asarray(moving.size) - 1), axis=1)
+    inside = between_voxels(moving, points)
     names = [n for n, kept in zip(names, inside, strict=True) if kept]
     back = np.linalg.inv(world_to_patient)
     corners = target_corners(seed, target)
@@ -217,8 +216,8 @@ def _truth(seed: int, target: str, anatomy: Anatomy, moving: Grid, world_to_pati
 
 def _ct(hu: Image, middle: FloatArray, rng: np.random.Generator) -> Image:
     """A diagnostic CT of five to seven vertebrae, without the table, which would lie elsewhere."""
-    from regenv.data.modality.common import AIR_HU, resample_blurred
-    from regenv.data.modality.ct import add_noise
+    from regenv.data.modality.common import resample_blurred
+    from regenv.data.modality.ct import with_noise
 
     inplane, thickness = float(rng.uniform(1.8, 2.4)), float(rng.uniform(2.0, 3.0))
     height = float(rng.uniform(160, 205))
@@ -226,9 +225,8 @@ def _ct(hu: Image, middle: FloatArray, rng: np.random.Generator) -> Image:
     z = float(np.clip(middle[2] + rng.uniform(-12, 12), low + height / 2, high - height / 2))
     size = [int(n) for n in hu.grid.extent[:2] / inplane] + [int(height / thickness)]
     grid = Grid.centred(size, (inplane, inplane, thickness), (*hu.grid.centre[:2], z))
-    scan = resample_blurred(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)), slice_mm=thickness)
-    array = add_noise(scan, rng, sd=float(rng.uniform(5, 16)))
-    return Image(np.clip(np.rint(array), -1024, 3071), grid, "ct", AIR_HU)
+    seen = resample_blurred(hu, grid, fwhm_mm=float(rng.uniform(0.8, 1.8)), slice_mm=thickness)
+    return with_noise(seen, rng)
 
 
 def _cone_beam(hu: Image, middle: FloatArray, rng: np.random.Generator) -> Image:

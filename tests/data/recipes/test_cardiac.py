@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from regenv.data.anatomy.cardiac import heart_of
-from regenv.data.anatomy.heartbeat import diastole, draw_heart, radii, systole
+from regenv.data.anatomy.heartbeat import diastole, draw_heart, systole
+from regenv.data.anatomy.heartbeat_kernels import radii
 from regenv.data.anatomy.tissues import Organ
 from regenv.data.recipe import get_recipe
 from tests.data.recipes.deformed import determinants, label_overlaps, sampled, share_beaten, true_points

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from regenv.core.geometry import transform_points
-from regenv.data.anatomy.bend import CENTRE, BentWarp
+from regenv.data.anatomy.bend import BentWarp
+from regenv.data.anatomy.bend_kernels import CENTRE
 from regenv.data.anatomy.knee import LANDMARKS, draw_knee, knee
 from regenv.data.anatomy.tissues import Organ, Tissue
 from regenv.data.recipe import get_recipe
