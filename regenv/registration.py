@@ -128,7 +128,7 @@ FAMILIES = (
         lungs.""",
         ("ct", "ct"),
         {"similarity": "lncc", "recipe": "lungs", "field_of_view": "lungs", "view_spacing_mm": 4.5},
-        {"Affine": {**_AFFINE, "success_mm": 10.0}, "SDM": {**_SDM, "success_mm": 5.0}},
+        {"Affine": {**_AFFINE, "success_mm": 10.0}, "SDM": {**_SDM, "success_mm": 3.0}},
     ),
     Family(
         "LiverCT",
@@ -168,7 +168,7 @@ FAMILIES = (
             "Affine": {**_AFFINE, "horizon": 180, "success_mm": 8.0},
             "SDM": _SDM,
             "SDM2D": {
-                **_SDM,
+                **_SMALL_SDM,
                 **_2D,
                 "recipe": "brain_slices",
                 "field_of_view": "axial",
@@ -185,9 +185,9 @@ FAMILIES = (
         ("mr", "mr"),
         {"similarity": "ncc", "recipe": "cardiac", "field_of_view": "heart", "view_spacing_mm": 2.0},
         {
-            "SDM": _SDM,
+            "SDM": _SMALL_SDM,
             "SDM2D": {
-                **_SDM,
+                **_SMALL_SDM,
                 **_2D,
                 "recipe": "cardiac_slices",
                 "view_spacing_mm": 1.4,

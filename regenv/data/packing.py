@@ -40,9 +40,9 @@ def pack(pair: ImagePair) -> dict[str, NDArray[Any]]:
             value = getattr(truth, name)
             if value is not None:
                 arrays[name] = value
-        arrays["landmark_names"] = np.array(truth.landmark_names, dtype="U40")
+        arrays["landmark_names"] = np.array(truth.landmark_names, dtype=np.str_)
         arrays["label_values"] = np.array(list(truth.label_names), dtype=np.int64)
-        arrays["label_names"] = np.array(list(truth.label_names.values()), dtype="U40")
+        arrays["label_names"] = np.array(list(truth.label_names.values()), dtype=np.str_)
     return arrays
 
 
@@ -63,12 +63,14 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> ImagePair:
 
         size = tuple(int(n) for n in arrays[f"camera_{len(cameras)}_size"])
         cameras.append(Camera(rows[0], _grid(rows[2:], size), rows[1]))
-    names = zip(arrays["label_values"], arrays["label_names"], strict=True)
-    truth = Truth(
-        **{name: arrays.get(name) for name in (*_POINTS, "labels_fixed", "labels_moving")},
-        landmark_names=tuple(str(name) for name in arrays["landmark_names"]),
-        label_names={int(value): str(name) for value, name in names},
-    )
+    truth = None
+    if "label_values" in arrays:  # else the pair has none
+        names = zip(arrays["label_values"], arrays["label_names"], strict=True)
+        truth = Truth(
+            **{name: arrays.get(name) for name in (*_POINTS, "labels_fixed", "labels_moving")},
+            landmark_names=tuple(str(name) for name in arrays["landmark_names"]),
+            label_names={int(value): str(name) for value, name in names},
+        )
     fixed, moving = images
     thick = float(arrays["slice_mm"]) if "slice_mm" in arrays else None
     given = arrays.get("alignment")

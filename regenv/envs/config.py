@@ -41,7 +41,8 @@ class Config:
         actions: ``"discrete"``, ``"unit"``, ``"multidiscrete"`` or ``"continuous"``.
         steps: Sizes of steps in mm, degree, % and standard deviations, coarse first.
         stop: Whether the agent can end the episode.
-        reward: A similarity, ``"tre"``, ``"parameter_distance"``, ``"dice"``, a callable, or ``"module:function"``.
+        reward: A similarity (default: the id's; MI for random shapes, whose contrasts do not correlate), ``"tre"``,
+            ``"parameter_distance"``, ``"dice"``, a callable, or ``"module:function"``.
         reward_region: ``"view"`` (the observed pixels) or ``"volume"``.
         reward_scale: Factor on the gain.
         step_cost: Paid for every action but STOP.
@@ -106,9 +107,9 @@ def make_config(
             )
     given = {name: value for name, value in keywords.items() if value is not None}
     chosen = _preset_keywords(task, preset, given) | given
-    if chosen.get("split") == "test" and chosen.get("goal") is not None:
+    if _split(given) == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")
-    config = Config(task=task, **(_task_defaults(task, chosen.get("reward", task.similarity)) | chosen))
+    config = Config(task=task, **(_task_defaults(task, chosen) | chosen))
     check_option("dtype", config.dtype, DTYPES)
     check_option("reward_region", config.reward_region, REWARD_REGIONS)
     check_option("goal_measure", config.goal_measure, GOAL_MEASURES)
@@ -138,9 +139,13 @@ def _check_numbers(config: Config) -> None:
         )
 
 
-def _task_defaults(task: Task, reward: object) -> dict[str, Any]:
+def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+    # two random contrasts have no linear relation to correlate
+    blind = given.get("dataset") == "shapes" and task.similarity in ("ncc", "lncc", "ssd")
+    similarity = "mi" if blind else task.similarity
+    reward = given.get("reward", similarity)
     return {
-        "reward": task.similarity,
+        "reward": similarity,
         "reward_scale": task.calibration.get("reward_scales", {}).get(reward, 1.0) if isinstance(reward, str) else 1.0,
         "step_cost": task.step_cost,
         "horizon": task.horizon,
@@ -158,8 +163,15 @@ def _preset_keywords(task: Task, preset: str | None, given: Mapping[str, Any]) -
     chosen = get_preset(preset, task)
     if "misalignment" in chosen:  # a preset of a rigid process says nothing of scales and shears
         chosen["misalignment"] = {**task.misalignment, **chosen["misalignment"]}
-    if given.get("split") == "test":
+    if _split(given) == "test":
         chosen.pop("goal", None)
         if chosen.get("reward") in PRIVILEGED_REWARDS:
             chosen["reward"] = "none"
     return chosen
+
+
+def _split(given: Mapping[str, Any]) -> str:
+    """The split that counts: a data set object has its own."""
+    dataset = given.get("dataset", "phantom")
+    split: str = given.get("split", "train") if isinstance(dataset, str) else dataset.split
+    return split

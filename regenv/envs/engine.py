@@ -26,6 +26,8 @@ from regenv.envs.rewards import SimilarityPotential, make_potential
 from regenv.envs.starts import half_widths
 from regenv.envs.views import View, make_view
 
+_TRIES = 32  # starts that are drawn for one at which a camera sees the volume
+
 Info = dict[str, Any]
 
 
@@ -160,11 +162,9 @@ class Engine:
         start = self.motion.checked(options.pop("start")) if "start" in options else None
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: 'pair', 'start'")
-        pinned = start is not None
         if start is None:
-            start = self.source.draw_start(index, rng)
-        self.place(lane, index, start)
-        if pinned and not self.canvas.sees(self.transforms, slice(lane, lane + 1))[0]:
+            start = self._drawn_start(lane, index, rng)
+        elif not self._shows(lane, index, start):
             raise ValueError(
                 f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it; give a "
                 f"transform that puts the volume before every camera, got {start.tolist()}"
@@ -172,10 +172,28 @@ class Engine:
         self.starts[lane] = start
         self.elapsed[lane] = 0
 
+    def _drawn_start(self, lane: int, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Places pair ``index`` at a random start at which it is seen, and returns the start."""
+        for _ in range(_TRIES):
+            start = self.source.draw_start(index, rng)
+            if self._shows(lane, index, start):
+                return start
+        raise ValueError(
+            f"{_TRIES} random starts of pair {self._ids[lane]!r} all put the volume where no camera sees it; narrow "
+            f"misalignment={dict(self.config.misalignment)}"
+        )
+
+    def _shows(self, lane: int, index: int, transform: NDArray[np.float64]) -> bool:
+        """Places pair ``index`` at a pose; whether it is seen there."""
+        self.place(lane, index, transform)
+        return bool(self.canvas.sees(self.transforms, slice(lane, lane + 1))[0])
+
     def place(self, lane: int, index: int, transform: NDArray[np.float64]) -> None:
         """Puts pair ``index`` at a pose on a lane; renders the fixed image if the pair is new there."""
         case = self.source.case(index)
         if self.canvas.cases[lane] is not case:
+            if self.config.goal is not None:
+                require_privileged(case, "goal", self.withheld)
             self.canvas.load(lane, case)
             for potential in {id(p): p for p in (self.reward, self._monitor)}.values():
                 potential.load(self, lane)

@@ -377,6 +377,22 @@ def test_what_a_pair_lacks_it_lacks_when_read_back() -> None:
         assert read is not None and getattr(read, name) is None
 
 
+def test_a_pair_without_truth_is_read_back_without() -> None:
+    pair, key = replace(full_pair(), truth=None), digest("pairs", 4)
+    cached(key, lambda: pack(pair))
+    assert unpack(cached(key, dict)).truth is None
+
+
+def test_long_names_are_kept_whole() -> None:
+    name = "the tip of the left transverse process of the twelfth thoracic vertebra"
+    pair = full_pair()
+    assert pair.truth is not None
+    pair = replace(pair, truth=replace(pair.truth, landmark_names=(name,) * 5, label_names={2: name}))
+    read = unpack(pack(pair)).truth
+    assert read is not None
+    assert read.landmark_names == (name,) * 5 and read.label_names == {2: name}
+
+
 @pytest.mark.parametrize(
     ("recipe", "modalities", "field"),
     [("slice_volume", ("t2", "t1"), "stack"), ("xray_spine", ("xray", "ct"), "biplane"), ("cardiac", ("mr", "mr"), "")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import gymnasium as gym
@@ -15,12 +16,12 @@ from regenv.core.geometry import transform_points
 from regenv.core.models import get_model
 from regenv.envs.config import make_config
 from regenv.envs.presets import PRESETS
-from regenv.errors import OptionError
+from regenv.errors import DataError, OptionError, WithheldError
 from regenv.pages import environment_page
 from regenv.registration import TASKS
 from tests.envs.balls import Balls, c_arm, depth_camera
 from tests.envs.blobs import Blobs
-from tests.envs.deformable import own_dataset
+from tests.envs.deformable import Changed, own_dataset
 from tests.envs.episodes import at_random, expert, play
 
 VOLUME, XRAY, DEPTH = "CTCBCT-Rigid-v0", "XRayCT-Rigid-v0", "DepthCT-Rigid-v0"
@@ -330,6 +331,25 @@ def test_neither_coefficients_nor_a_lattice_pay_there(env_id, preset):
     for action in (0, 3, 4, 1):
         assert env.step(np.int64(action))[1:4] == (0.0, False, False)
     assert env.unwrapped.config.horizon == trained.unwrapped.config.horizon
+
+
+def test_a_data_set_of_the_test_split_is_one_whatever_the_keyword_says(withheld_blobs):
+    env = gym.make(VOLUME, dataset=withheld_blobs, preset="liao2017", **SMALL)
+    env.reset(seed=0, options={"start": withheld_blobs.load(0).truth.transform, "pair": "0"})
+    for action in (0, 1):
+        assert env.step(np.int64(action))[1:4] == (0.0, False, False)
+    with pytest.raises(WithheldError, match="parameter_distance"):
+        gym.make(VOLUME, dataset=withheld_blobs, preset="liao2017", reward="parameter_distance", **SMALL)
+    with pytest.raises(WithheldError, match="goal"):
+        gym.make(VOLUME, dataset=withheld_blobs, goal=1.0)
+
+
+@pytest.mark.parametrize("measure", ["tre", "parameter_distance"])
+def test_a_goal_without_a_truth_is_an_error_at_reset(measure):
+    bare = Changed(Blobs("train", 1), lambda pair: replace(pair, truth=None))
+    env = gym.make(VOLUME, dataset=bare, goal=1.0, goal_measure=measure, goal_bonus=BONUS)
+    with pytest.raises(DataError, match="goal needs the truth.*'train-0'"):
+        env.reset(seed=0, options={"start": Blobs("train", 1).load(0).truth.transform})
 
 
 # Which preset fits which id

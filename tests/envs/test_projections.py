@@ -429,6 +429,18 @@ def test_a_start_beside_one_of_two_cameras_is_named():
         both.reset(options={"start": start_at(balls, 0, 0, 200, 0, 0, 0)})
 
 
+def test_random_starts_are_seen_or_the_misalignment_is_named():
+    """Of uniform draws within 250 mm about half would look past these balls."""
+    env = gym.make(XRAY, dataset=Balls([c_arm(0.0)], FOUR), misalignment={"mm": 250.0, "deg": 20.0})
+    engine = env.unwrapped._engine
+    for seed in range(30):
+        env.reset(seed=seed)
+        assert engine.canvas.sees(engine.transforms)[0]
+    hopeless = gym.make(XRAY, dataset=Balls([c_arm(0.0)], FOUR), misalignment={"mm": 1e5, "deg": 20.0})
+    with pytest.raises(ValueError, match="32 random starts.*narrow misalignment="):
+        hopeless.reset(seed=0)
+
+
 NEAR = (c_arm(0.0, to_isocentre=190.0, to_detector=500.0),)
 
 

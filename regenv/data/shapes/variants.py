@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _REST = 0.25
 """How long the part of a deformation outside the model's span is, as a share of the part within."""
 
+_MOVED = 0.25
+"""Where errors are measured: points that the modes move by this share of how far they move any."""
+
 _LATTICE_MM = {2: 8.0, 3: 16.0}
 
 
@@ -63,7 +66,8 @@ def sliced(pair: ImagePair, rng: np.random.Generator, count: int = 1) -> ImagePa
 def deformed(pair: ImagePair, rng: np.random.Generator, model: StatisticalDeformation) -> ImagePair:
     """The pair with its fixed image deformed: by the model's modes, and by something smooth that they do not span.
 
-    The fixed image at x shows what the moving one shows at ``x + u(x)``; points of the fixed body carry the truth.
+    The fixed image at x shows what the moving one shows at ``x + u(x)``; points of the fixed body that the modes move
+    carry the truth.
     """
     d = pair.ndim
     coefficients = model.sample(rng, 1)[0]
@@ -85,6 +89,9 @@ def deformed(pair: ImagePair, rng: np.random.Generator, model: StatisticalDeform
     assert pair.fixed_mask is not None
     mask = _read(pair.fixed_mask.astype(np.float32), replace(pair.fixed, background=0.0), where) >= 0.5
     points = lattice_points(mask, grid, _LATTICE_MM[d])
+    basis = model.basis(transform_points(np.linalg.inv(frame), points))
+    reach = np.sqrt((basis.reshape(len(points), -1) ** 2).sum(axis=1))
+    points = points[reach >= _MOVED * reach.max()]
     index = np.rint(transform_points(grid.physical_to_index, points)).astype(np.int64)
     truth = Truth(points_fixed=points, points_moving=where[tuple(index.T[::-1])] + points - _centres(grid, index))
     return replace(pair, fixed=fixed, fixed_mask=mask, truth=truth, alignment=np.eye(d + 1))
