@@ -17,7 +17,8 @@ from regenv.task import Task
 # third-party notes: a 3-D difference image of one channel; 12 actions of +-1 mm and +-1 degree; the reward is the
 # decrease of the distance to the true transform, with a bonus of 10 once that is at most 0.5, which ends the episode;
 # starts within 30 mm and 30 degrees. Chosen here: the L2 norm of the six parameters as the distance, no STOP, no step
-# cost, a horizon of 200.
+# cost, a horizon of 200. Whole steps from starts that are not whole end about 0.8 from the truth by this distance, so
+# that most episodes, the greedy expert's too, are truncated and not paid the bonus.
 _LIAO_2017 = {
     "observation": "volume_difference",
     "actions": "unit",
