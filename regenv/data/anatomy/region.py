@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,13 +35,19 @@ HEAD_LEVELS: dict[str, tuple[float, float]] = {
 _Landmarks = dict[str, NDArray[np.float64]]
 
 
-def trunk(seed: int, spacing_mm: float, levels: tuple[float, float] = TRUNK_LEVELS) -> Anatomy:
+def trunk(
+    seed: int,
+    spacing_mm: float,
+    levels: tuple[float, float] = TRUNK_LEVELS,
+    also: Callable[[Canvas, Subject, _Landmarks], None] | None = None,
+) -> Anatomy:
     """The trunk of a subject, longer than any view of it, so that tilted scans do not run out of the patient.
 
     Args:
         seed: The subject; equal seeds give equal anatomies at any spacing.
         spacing_mm: Isotropic voxel size.
         levels: Lowest and highest level, template mm.
+        also: Paints on top of the rest and notes its landmarks, template mm.
     """
     subject = Subject(seed, arms_up=True)
     warp = Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
@@ -54,6 +62,8 @@ def trunk(seed: int, spacing_mm: float, levels: tuple[float, float] = TRUNK_LEVE
     paint_back_muscles(canvas, subject)
     paint_spine(canvas, subject, landmarks)
     paint_cage(canvas, subject, fields, landmarks)
+    if also is not None:
+        also(canvas, subject, landmarks)
     return finish(canvas, subject.seed, fields.skin < 0, landmarks)
 
 

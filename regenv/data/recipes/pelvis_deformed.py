@@ -1,8 +1,9 @@
-"""MR and CT of one patient's pelvis between which bladder and rectum have filled or emptied.
+"""MR and CT of one patient's pelvis or lumbar spine that has changed in between.
 
-The CT shows the patient as painted; the MR another day: the bladder's dome is up to about 15 mm higher or lower, the
-rectum wider or narrower, the belly and the buttocks pressed differently, as between days of radiotherapy (Muren,
-Smaaland and Dahl, Radiother. Oncol. 69 (2003) 291-304; Thor et al., Acta Oncol. 52 (2013) 1345-1352). Bones stay. At
+Of the pelvis bladder and rectum have filled or emptied. The CT shows the patient as painted; the MR another day: the
+bladder's dome is up to about 15 mm higher or lower, the rectum wider or narrower, the belly and the buttocks pressed
+differently, as between days of radiotherapy (Muren, Smaaland and Dahl, Radiother. Oncol. 69 (2003) 291-304; Thor et
+al., Acta Oncol. 52 (2013) 1345-1352). Bones stay. The spine is bent otherwise, see ``regenv.data.recipes._lumbar``. At
 a point x of the MR lies the tissue that is at ``x + u(x)`` in the CT, so that the truth is exact.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.pelvic_organs import BLADDER_MM, RECTUM_MM
 from regenv.data.anatomy.pelvis import PelvisSubject
 from regenv.data.anatomy.points import cube, nearest
@@ -21,14 +23,13 @@ from regenv.data.anatomy.swelling import Bump, displaced
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair
 from regenv.data.recipe import Recipe
+from regenv.data.recipes._lumbar import Lying, lying
 from regenv.data.recipes._pelvis import axial_grid, trunk_scan
 from regenv.data.recipes._scans import Landmarks, Scan, common_names, deformed_pair, labels_and_body
 
 VERSION = 2
 _NAME = "pelvis_deformed"
-_ANATOMY_MM = 3.5
-_POINTS_MM = 12.0
-"""Spacing of the lattice on which the TRE is measured."""
+_ANATOMY_MM = {"pelvis": 3.5, "spine": 3.0}
 _REGIONS_MM = ((46.0, 40.0, 50.0), (28.0, 26.0, 52.0))
 """Half-axes of the regions about bladder and rectum in which similarity and TRE count."""
 
@@ -49,6 +50,9 @@ class Day:
     centre: FloatArray
     organs: tuple[FloatArray, FloatArray]
 
+    spacing_mm = 12.0
+    """Of the lattice on which the TRE is measured."""
+
     def at_rest(self, points: FloatArray) -> FloatArray:
         """Where the tissue at points ``(N, 3)`` of the fixed image lies in the moving one."""
         return displaced(self.bumps, points)
@@ -60,6 +64,10 @@ class Day:
         for middle, radii in zip(self.organs, _REGIONS_MM, strict=True):
             near |= (((points - middle) / np.asarray(radii)) ** 2).sum(axis=-1) < 1.0
         return near
+
+    def moving_grid(self, modality: str, rng: np.random.Generator) -> Grid:
+        """Axial slices."""
+        return axial_grid(modality, rng, self.centre, np.eye(3), 250.0)
 
 
 def day(seed: int, modality: str = "t2") -> Day:
@@ -93,16 +101,14 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     Args:
         seed: The patient.
         modalities: Of the fixed and the moving scan, ``"t2"``, ``"t1"`` or ``"ct"``.
-        field_of_view: ``"pelvis"``.
+        field_of_view: ``"pelvis"`` or ``"spine"``.
 
     Returns:
-        The pair in the patient's own space; the alignment is the identity, what filled or emptied is to be found.
+        The pair in the patient's own space; the alignment is the identity, what moved is to be found.
     """
-    from regenv.data.anatomy.pelvis import pelvis
-
-    anatomy, today = pelvis(seed, _ANATOMY_MM), day(seed)
+    anatomy, today = _anatomy(seed, field_of_view), _today(seed, field_of_view)
     rng = case_generator(_NAME, seed, "moving", "grid")
-    grids = (today.grid, axial_grid(modalities[1], rng, today.centre, np.eye(3), 250.0))
+    grids = (today.grid, today.moving_grid(modalities[1], rng))
     scans, bodies = [], []
     for role, modality, grid, moved in zip(("fixed", "moving"), modalities, grids, (today.at_rest, None), strict=True):
         image = trunk_scan(anatomy, modality, case_generator(_NAME, seed, role, modality), grid, moved)
@@ -110,7 +116,7 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
         scans.append(Scan(image, labels, body & today.region(grid)))
         bodies.append(body)
     fixed, moving = scans
-    points = cube(84.0, _POINTS_MM) + today.centre
+    points = cube(7.0 * today.spacing_mm, today.spacing_mm) + today.centre
     points = points[fixed.shows(points)]
     rest = np.array(list(anatomy.landmarks.values()))
     marks = Landmarks(tuple(anatomy.landmarks), _back(today, rest), rest)
@@ -121,12 +127,28 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """How far the tissue at local points is away in the CT, see :class:`regenv.data.recipe.Recipe`."""
-    today = day(seed)
+    today = _today(seed, field_of_view)
     points = transform_points(today.grid.frame, local)
     return (today.at_rest(points) - points) @ today.grid.direction
 
 
-def _back(today: Day, points: FloatArray) -> FloatArray:
+def _anatomy(seed: int, field_of_view: str) -> Anatomy:
+    """The patient at rest."""
+    if field_of_view == "spine":
+        from regenv.data.anatomy.loin import loin
+
+        return loin(seed, _ANATOMY_MM["spine"])
+    from regenv.data.anatomy.pelvis import pelvis
+
+    return pelvis(seed, _ANATOMY_MM["pelvis"])
+
+
+def _today(seed: int, field_of_view: str) -> Day | Lying:
+    """The patient on the day of the MR."""
+    return lying(_NAME, seed) if field_of_view == "spine" else day(seed)
+
+
+def _back(today: Day | Lying, points: FloatArray) -> FloatArray:
     """Where points of the patient at rest lie on the day of the MR, by fixed-point iteration with half steps."""
     found = points.copy()
     for _ in range(80):
@@ -138,7 +160,7 @@ RECIPE = Recipe(
     name=_NAME,
     version=VERSION,
     modalities=("t2", "t1", "ct"),
-    fields_of_view=("pelvis",),
+    fields_of_view=("pelvis", "spine"),
     make=make,
     displacement=displacement,
     crop_fixed=0.0,

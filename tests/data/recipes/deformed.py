@@ -69,10 +69,10 @@ def misaligned(points, count=50, millimetres=(4.0, 20.0), degrees=10.0):
         yield (points - centre) @ turn.T + centre + shift
 
 
-def share_beaten(recipe, seed, pair, count=50, millimetres=8.0):
+def share_beaten(recipe, seed, pair, count=50, millimetres=8.0, field_of_view=None):
     """Of random misalignments of up to some millimetres: the share with less agreement than the truth."""
     points = mask_points(pair, 20_000)
-    truth = true_points(recipe, seed, pair, points)
+    truth = true_points(recipe, seed, pair, points, field_of_view)
     best = agreement(pair, points, truth)
     others = misaligned(truth, count, (0.3 * millimetres, millimetres))
     return np.mean([agreement(pair, points, elsewhere) < best for elsewhere in others])
@@ -93,13 +93,14 @@ def overlap(pair, points, at, label, order=0):
     return 2 * np.count_nonzero(found[0] & found[1]) / max(np.count_nonzero(found[0]) + np.count_nonzero(found[1]), 1)
 
 
-def label_overlaps(recipe, seed, pair):
+def label_overlaps(recipe, seed, pair, field_of_view=None):
     """Dice overlap of every label before the truth (through the alignment alone) and through it: ``{label: (2,)}``."""
     points = pair.fixed.grid.points()
     if pair.ndim == 3:  # every second voxel of a slice is enough
         points = points[:, ::2, ::2]
     points = points.reshape(-1, pair.ndim)
-    wheres = (transform_points(pair.alignment, points), true_points(recipe, seed, pair, points))
+    known = true_points(recipe, seed, pair, points, field_of_view)
+    wheres = (transform_points(pair.alignment, points), known)
     return {label: [overlap(pair, points, at, label, order=1) for at in wheres] for label in pair.truth.label_names}
 
 
