@@ -89,7 +89,8 @@ FAMILIES = (
                 "similarity": "nmi",  # MI loses from twice as many starts
                 "misalignment": {"sd": 2.0},  # within 1 a third of the starts lie within a millimetre or two
                 "horizon": 300,
-                "more": "Bladder and rectum are filled differently.",
+                "more": 'Bladder and rectum are filled differently. With `field_of_view="spine"` a sagittal MR of the '
+                "lumbar spine is the fixed image, and the spine is bent differently.",
             },
         },
     ),
