@@ -87,6 +87,18 @@ def oracle(env_id: str, episodes: int) -> dict[str, float]:
     }
 
 
+def outside(env_id: str, episodes: int) -> dict[str, float]:
+    """Of a deformation: median TRE on the validation split before, and at the best coefficients of the model."""
+    env = gym.make(env_id, split="validation")
+    given, best = [], []
+    for seed in range(episodes):
+        _, info = env.reset(seed=seed)
+        options = {"pair": info["pair_id"]}
+        for errors, state in ((best, env.unwrapped.truth()), (given, np.zeros_like(info["transform"]))):
+            errors.append(env.reset(options={**options, "start": state})[1]["tre"])
+    return {"given_median": round(float(np.median(given)), 2), "outside_median": round(float(np.median(best)), 2)}
+
+
 def steps_per_second(env_id: str, seconds: float = 1.0) -> float:
     """Steps a second of one environment with its defaults, observation and reward included; the best of five runs."""
     env = gym.make(env_id, horizon=1_000_000, disable_env_checker=True)
@@ -115,6 +127,8 @@ def main(
         measured: dict[str, Any] = {}
         if not speed_only:
             measured = {"reward_scales": reward_scales(env_id, episodes), "oracle": oracle(env_id, episodes)}
+            if TASKS[env_id].model == "sdm":
+                measured["model"] = outside(env_id, episodes)
         measured["steps_per_second"] = steps_per_second(env_id)
         print(f"  {json.dumps(measured)}", flush=True)
         if write:

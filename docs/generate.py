@@ -53,11 +53,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _page(env_id: str) -> str:
     """The page with its picture before the first section."""
     page = environment_page(env_id)
-    if not (DOCS / "assets" / "episodes" / f"{env_id}.png").exists():
+    if not (DOCS / "assets" / "episodes" / f"{env_id}.webp").exists():
         return page
     caption = "An episode of the expert, who knows the truth: the start, a quarter of the way, and the end"
     picture = (
-        f"![{caption}](../assets/episodes/{env_id}.png)\n\n{caption}; fixed in magenta, moved in green, together grey."
+        f"![{caption}](../assets/episodes/{env_id}.webp)\n\n{caption}; fixed in magenta, moved in green, together grey."
     )
     return page.replace("\n## Description", f"\n{picture}\n\n## Description", 1)
 

@@ -91,8 +91,9 @@ def channels(task: Task, count: int) -> str:
     half = count // 2
     if task.imaging == "volume" and task.ndim == 3:
         return (
-            f"Channels 0 to {half - 1} are the axial, coronal and sagittal slice through the middle of the fixed "
-            f"image, channels {half} to {count - 1} the same slices of the moved image."
+            f"Channels 0 to {half - 1} are the slices through the middle of the fixed image across its third, second "
+            f"and first axis (axial, coronal and sagittal in axial scans), channels {half} to {count - 1} the same "
+            "slices of the moved image."
         )
     what = {"volume": "image", "slice": "slice", "radiograph": "radiograph", "depth": "depth map"}[task.imaging]
     if half == 1:
@@ -132,6 +133,18 @@ def start(task: Task, widths: str) -> str:
     )
 
 
+def outside(task: Task, explained: float) -> str:
+    """What of the truth lies outside the model; ``explained`` of the training subjects' squares lies within."""
+    seen = task.calibration.get("model")
+    share = f" The modes explain {explained:.0%} of the training subjects' squared displacement."
+    if not seen:
+        return share
+    return (
+        f"{share} Of the validation subjects' {seen['given_median']:g} mm (median TRE at c = 0) they leave "
+        f"{seen['outside_median']:g} mm at their best; `python -m benchmarks.calibrate {task.id}`."
+    )
+
+
 def oracle(task: Task) -> str:
     """What greedy steps on the true error reach."""
     seen = task.calibration.get("oracle")
@@ -140,5 +153,6 @@ def oracle(task: Task) -> str:
     begun = f"from {seen['start_median']:g} mm in the median " if "start_median" in seen else ""
     return (
         f"Greedy on the true error: {begun}to a TRE of {seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
-        f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g})."
+        f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g}); "
+        f"`python -m benchmarks.calibrate {task.id}`."
     )

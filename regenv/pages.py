@@ -119,9 +119,11 @@ def _description(p: _Parts) -> str:
     others = (
         f"\n\nVariants, by `field_of_view`: {', '.join(f'`{name}`' for name in variants)}." if len(variants) > 1 else ""
     )
+    deformable: Any = p.model
+    known = page_texts.outside(p.task, float(deformable.explained.sum())) if kind == "sdm" else ""
     return (
         f"{_one_line(p.task.description)}\n\nThe fixed image is {fixed}, the moving one {moving}. "
-        f"{state}{page_texts.MOVED[p.task.imaging]}{others}"
+        f"{state}{page_texts.MOVED[p.task.imaging]}{known}{others}"
     )
 
 

@@ -69,7 +69,8 @@ class Task:
         """Measured constants of the row.
 
         ``reward_scales`` (factor on the gain of each similarity: a median start to the truth is worth about 10),
-        ``oracle`` (floor and path length of greedy steps on the true error), ``steps_per_second``. Written by
+        ``oracle`` (floor and path length of greedy steps on the true error), ``model`` (of a deformation: TRE before
+        and at the best coefficients), ``steps_per_second``. Written by
         ``python -m benchmarks.calibrate ID --write``.
         """
         return _calibrations().get(self.id, {})

@@ -33,7 +33,7 @@ COLUMNS = {
     "alignment": (
         "given to environments that end in SDM, which find the rest: a linear transform, fixed to moving points (.tfm, "
         ".h5, .txt), identity (the files' own frames) or centres (their middles together); default: transform, else "
-        "identity where anything is known of the truth"
+        "identity where anything is known of the truth. Starts of the others are drawn about it where nothing is"
     ),
     "slice_mm": "how thick the fixed image's slices are, where gaps lie between them (default: they touch)",
     "split": "train, validation or test (without this column all is test)",

@@ -227,6 +227,10 @@ def make_case(pair: ImagePair, case_id: str, imaging: str, privileged: Privilege
     Raises:
         DataError: If the pair is not one of this kind of imaging.
     """
+    if imaging not in PROJECTIONS and pair.cameras:
+        raise DataError(f"pair {case_id!r} has cameras, as for XRayCT-Rigid-v0; this environment shows {imaging}s")
+    if imaging in PROJECTIONS and (imaging == "depth") != (pair.fixed.modality == "depth"):
+        raise DataError(f"pair {case_id!r}: this environment needs a {imaging} image, got {pair.fixed.modality}")
     if imaging in PROJECTIONS and len(pair.cameras) != pair.fixed.grid.size[2]:
         raise DataError(
             f"pair {case_id!r}: projection needs a camera for each of {pair.fixed.grid.size[2]} fixed images, got "

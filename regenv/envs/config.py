@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from regenv.data.dataset import Dataset
@@ -83,6 +83,20 @@ class Config:
     threads: int | None = None
 
 
+_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "dataset": (lambda d: isinstance(d, str | Dataset), "a name such as 'phantom' or 'folder:PATH', or a Dataset"),
+    "reward": (lambda r: isinstance(r, str) or callable(r), "a name, a callable or 'module:function'"),
+    "steps": (
+        lambda s: all(isinstance(size, Real) for size in (s if isinstance(s, Sequence) else [s])),
+        "sizes of steps, such as (4.0, 0.5)",
+    ),
+    "stop": (lambda s: isinstance(s, bool), "True or False"),
+    "goal": (lambda g: isinstance(g, Real) and float(g) >= 0, "a number that is not negative"),
+    "threads": (lambda t: isinstance(t, Integral) and int(t) >= 1, "a whole number of at least 1"),
+}
+"""What some keywords have to be, where they are given."""
+
+
 def make_config(
     task_id: str, preset: str | None = None, max_episode_steps: int | None = None, **keywords: Any
 ) -> Config:
@@ -106,6 +120,9 @@ def make_config(
                 f"{task_id} has no keyword {name!r}; {near_miss(name, [*known, 'preset', 'render_mode'])}"
             )
     given = {name: value for name, value in keywords.items() if value is not None}
+    for name, (holds, kind) in _KINDS.items():
+        if name in given and not holds(given[name]):
+            raise OptionError(f"{name} must be {kind}, got {given[name]!r}")
     chosen = _preset_keywords(task, preset, given) | given
     if _split(given) == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from regenv.errors import check_option, require
 
 if TYPE_CHECKING:
+    from regenv.core.geometry import Grid
     from regenv.envs.engine import Engine
 
 RENDER_MODES = ("rgb_array", "ansi")
@@ -19,7 +20,8 @@ CAPTION = 22
 FIXED_COLOUR = np.array([1.0, 0.35, 1.0])  # magenta and green add up to near white where both images agree
 MOVED_COLOUR = np.array([0.25, 1.0, 0.35])
 ROWS = ("fixed", "moved", "overlay")
-PLANE_NAMES = ("axial", "coronal", "sagittal")
+PLANE_NAMES = ("sagittal", "coronal", "axial")
+"""Of planes across the patient's x, y and z axis."""
 
 
 def check_render_mode(mode: str | None) -> None:
@@ -31,9 +33,9 @@ def check_render_mode(mode: str | None) -> None:
 def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
     """One lane's current pose as a picture, ``(H, W, 3)`` uint8.
 
-    Columns are the axial, coronal and sagittal plane, or the slices or radiographs; rows are the fixed image, the moved
-    one, and the two overlaid (a single image has them side by side): fixed in magenta, moved in green, so that what
-    agrees is grey and what does not is coloured.
+    Columns are the planes across the fixed image's third, second and first axis (axial, coronal and sagittal in axial
+    scans), or the slices or radiographs; rows are the fixed image, the moved one, and the two overlaid (a single image
+    has them side by side): fixed in magenta, moved in green, so that what agrees is grey and what does not is coloured.
 
     Raises:
         MissingExtraError: If Pillow is not installed.
@@ -55,10 +57,15 @@ def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
         x, y = (k * (PANEL + GAP), 0) if side_by_side else (0, k * (PANEL + GAP))
         draw.text((5 + x, CAPTION + y + 4), name, fill=(255, 220, 80))
     if engine.view.ndim == 3 and len(columns) == len(PLANE_NAMES) and engine.config.task.imaging == "volume":
-        for column, name in enumerate(PLANE_NAMES):
+        for column, name in enumerate(plane_names(engine.case(lane).fixed_grid)):
             x = (column + 1) * PANEL + column * GAP - 6 - draw.textlength(name)
             draw.text((x, CAPTION + PANEL - 14), name, fill=(170, 170, 170))
     return np.asarray(picture)
+
+
+def plane_names(grid: Grid) -> list[str]:
+    """Of the planes across a grid's third, second and first axis, those that they are nearest to."""
+    return [PLANE_NAMES[int(np.abs(axis).argmax())] for axis in grid.direction.T[::-1]]
 
 
 def render_ansi(engine: Engine, lane: int, action: Any = None) -> str:
@@ -85,9 +92,11 @@ def _planes(engine: Engine, lane: int) -> tuple[NDArray[np.float32], NDArray[np.
     canvas.render(engine.transforms[lane : lane + 1])
     level = canvas.levels[0]
     fixed, moved = level.fixed[0].copy(), level.moved[0].copy()
-    if engine.config.task.imaging == "volume":
-        for plane in range(1, len(fixed)):  # rows of the coronal and sagittal plane run towards the head
-            fixed[plane], moved[plane] = fixed[plane][::-1].copy(), moved[plane][::-1].copy()
+    if engine.config.task.imaging == "volume" and engine.view.ndim == 3:
+        axes = engine.case(lane).fixed_grid.direction.T
+        for plane, down in enumerate((axes[1], axes[2], axes[2])):  # which way the rows run
+            if np.abs(down).argmax() == 2 and down[2] > 0:  # towards the head
+                fixed[plane], moved[plane] = fixed[plane][::-1].copy(), moved[plane][::-1].copy()
     return fixed, moved
 
 

@@ -347,11 +347,18 @@ def test_a_preset_pays_nothing_on_the_test_split(withheld_blobs):
         ({"misalignment": {"mm": 30.0}}, "deg"),
         ({"misalignment": {"mm": -3.0, "deg": 1.0}}, "negative"),
         ({"reward_region": "all"}, "volume"),
+        ({"steps": "a"}, r"steps must be sizes of steps, .*, got 'a'"),
+        ({"reward": 3}, "reward must be a name, a callable or 'module:function', got 3"),
+        ({"dataset": 3}, "dataset must be a name such as 'phantom' .*, got 3"),
+        ({"threads": "x"}, "threads must be a whole number of at least 1, got 'x'"),
+        ({"threads": -1}, "threads must be a whole number of at least 1, got -1"),
+        ({"goal": -1.0}, "goal must be a number that is not negative, got -1.0"),
+        ({"stop": "yes"}, "stop must be True or False, got 'yes'"),
     ],
 )
 def test_a_bad_keyword_is_named(keywords, message, blobs):
     with pytest.raises(ValueError, match=message):
-        gym.make(RIGID, dataset=blobs, **keywords)
+        gym.make(RIGID, **{"dataset": blobs, **keywords})
 
 
 def test_a_bad_render_mode_is_named(blobs):

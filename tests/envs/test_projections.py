@@ -490,6 +490,15 @@ def test_a_pair_of_another_number_of_cameras_is_named():
             gym.make(XRAY, dataset=dataset, field_of_view=field).reset(seed=0)
 
 
+def test_pairs_of_another_kind_of_imaging_are_named(deep):
+    with pytest.raises(
+        DataError, match="'balls-0' has cameras, as for XRayCT-Rigid-v0; this environment shows volumes"
+    ):
+        gym.make("CTMR-Rigid-v0", dataset=Balls([c_arm(0.0)], FOUR)).reset(seed=0)
+    with pytest.raises(DataError, match="'balls-0': this environment needs a radiograph image, got depth"):
+        gym.make(XRAY, dataset=deep[1]).reset(seed=0)
+
+
 # Lanes
 
 
