@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from regenv.data.anatomy.points import lattice
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.warp import Warp
 
@@ -67,7 +68,7 @@ def between_warp(rng: np.random.Generator, amplitude_mm: float, knot_mm: float, 
     warp = Warp(rng, (x, y, z), OWN_MM, knot_mm)
     warp.lattices = warp.lattices + shared_lattices(rng, warp.lattices.shape, amplitude_mm / 0.325)
     axes = [np.arange(a, b + 1, knot_mm / 4) for a, b in zip(np.asarray(lo), np.asarray(hi), strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = lattice(*axes)
     # no shift of the whole: it would only carry the shapes away from where all patients share them
     warp.lattices -= warp.displacement(points).mean(axis=0).astype(np.float32)[:, None, None, None]
     while least_determinant(warp, points) < LEAST_DETERMINANT:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from regenv.core.geometry import FloatArray
 from regenv.data.anatomy import kernels
 from regenv.data.anatomy.between import LEAST_DETERMINANT, OWN_MM, shared_lattices
-
-FloatArray = NDArray[np.float64]
+from regenv.data.anatomy.points import lattice
 
 
 class PlaneWarp:
@@ -37,7 +36,7 @@ class PlaneWarp:
         lattices = np.concatenate([drawn, np.zeros((1, knots, knots))])
         self.lattices = np.ascontiguousarray(np.repeat(lattices[:, None], 6, axis=1), dtype=np.float32)
         axis = np.arange(-0.7 * half_mm, 0.7 * half_mm + 1, knot_mm / 5)
-        points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+        points = lattice(axis, axis)
         # no shift of the whole: it would only carry the shapes away from where all patients share them
         self.lattices[:2] -= self.displacement(points).mean(axis=0).astype(np.float32)[:, None, None, None]
         while self.least_determinant(points) < LEAST_DETERMINANT:

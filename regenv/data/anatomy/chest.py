@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.geometry import FloatArray
 from regenv.data.anatomy.canvas import Canvas
 from regenv.data.anatomy.shapes import ellipsoid, path, smooth_min
 from regenv.data.anatomy.subject import Subject
@@ -60,8 +61,11 @@ class Mediastinum:
     """Positions of the tubes of the chest, in template mm, from one subject's numbers.
 
     Attributes:
+        size: Of the heart and the roots of its vessels, relative to the template's.
         heart: Centre of the heart.
-        tubes: Segments per name, for ``Canvas.tubes``.
+        carina: Where the trachea divides.
+        hila: Where vessels and bronchi enter the left (1) and the right (-1) lung.
+        tubes: Segments ``(N, 8)`` per name, for ``Canvas.tubes``.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -69,15 +73,30 @@ class Mediastinum:
         self.size = float(np.clip(rng.normal(1.0, 0.07), 0.85, 1.2))
         front = subject.cavity.surface([180.0], [-20.0])[0, 1]
         self.heart = np.array([20.0, 0.5 * (front - 18) + 2, -14.0 - 0.7 * subject.inflation]) + rng.normal(0, 3, 3)
-        h, s = self.heart, self.size
-
-        def spine(z: float, dx: float, dy: float) -> list[float]:
-            x, y = subject.spine_at(z)
-            return [float(x) + dx, float(y) + dy, z]
-
+        self._subject = subject
         wide = float(np.clip(rng.normal(0.97, 0.1), 0.8, 1.18))
-        arch = 84 + rng.normal(0, 5)
-        aorta = [
+        arch = 84 + float(rng.normal(0, 5))
+        self.carina = np.array([1.0, -36.0, 68.0]) + rng.normal(0, 2, 3)
+        self.hila = {1: np.array([38.0, -34.0, 42.0]), -1: np.array([-34.0, -38.0, 36.0])}
+        self.tubes = {
+            "aorta": self._aorta(arch, wide),
+            "branches": self._branches(arch),
+            "veins": self._veins(),
+            "pulmonary": self._pulmonary_arteries(),
+            "pulmonary_veins": self._pulmonary_veins(),
+            "airway": self._airway(),
+            "oesophagus": self._oesophagus(),
+        }
+
+    def _spine(self, z: float, dx: float, dy: float) -> list[float]:
+        """A point beside the line through the vertebral bodies."""
+        x, y = self._subject.spine_at(z)
+        return [float(x) + dx, float(y) + dy, z]
+
+    def _aorta(self, arch: float, wide: float) -> FloatArray:
+        """From the left ventricle over the arch, at a height, down along the spine."""
+        h, s, spine = self.heart, self.size, self._spine
+        points = [
             h + np.array([-8, -6, 14]) * s,
             h + np.array([-22, -14, 46]) * s,
             [-18, h[1] - 4, arch - 24],
@@ -92,12 +111,12 @@ class Mediastinum:
             spine(-230, 2, -32),
             spine(-300, 2, -33),
         ]
-        self.tubes: dict[str, NDArray[np.float64]] = {}
-        self.tubes["aorta"] = path(
-            aorta, np.array([14, 16, 15.5, 14, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 8.5, 8]) * wide
-        )
-        top = np.array([-6, h[1] + 12, arch])
-        self.tubes["branches"] = np.vstack(
+        return path(points, np.array([14, 16, 15.5, 14, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 8.5, 8]) * wide)
+
+    def _branches(self, arch: float) -> FloatArray:
+        """The arteries of head and arms that leave the arch."""
+        top = np.array([-6, self.heart[1] + 12, arch])
+        return np.vstack(
             [
                 path([top + [-4, -4, 4], [-18, -48, 128], [-34, -50, 158], [-110, -30, 158]], [7, 6, 5, 4]),
                 path([[-30, -50, 150], [-26, -52, 190], [-25, -50, 240]], [3.8, 3.6, 3.4]),
@@ -105,50 +124,60 @@ class Mediastinum:
                 path([top + [14, 16, 4], [26, -32, 125], [44, -34, 156], [112, -28, 156]], [5.2, 5, 4.6, 4]),
             ]
         )
-        cava = h[0] - 48 * s
-        self.tubes["veins"] = np.vstack(
+
+    def _veins(self) -> FloatArray:
+        """The upper vena cava with the veins that it is made of, the lower one, and the azygos vein."""
+        h, spine = self.heart, self._spine
+        cava = h[0] - 48 * self.size
+        lower = [[cava + 3, h[1] + 20, h[2] - 14], [-22, -46, -60], spine(-110, -20, -34), spine(-300, -18, -32)]
+        return np.vstack(
             [
                 path([[cava, h[1] + 2, 12 + h[2]], [cava - 1, h[1] - 2, 60], [-26, h[1], 104]], [9.5, 9, 8.5]),
                 path([[-26, h[1], 104], [-36, -60, 140], [-40, -54, 175], [-38, -52, 240]], [7.5, 7, 6, 6]),
                 path([[-26, h[1], 102], [6, h[1] - 8, 116], [36, -62, 142], [38, -52, 240]], [6, 6, 6.5, 6]),
-                path(
-                    [[cava + 3, h[1] + 20, h[2] - 14], [-22, -46, -60], spine(-110, -20, -34), spine(-300, -18, -32)],
-                    [12, 12, 11, 10],
-                ),
+                path(lower, [12, 12, 11, 10]),
                 path([spine(110, -6, -20), spine(30, -8, -21), spine(-110, -8, -22)], [3, 3.2, 2.4]),
             ]
         )
-        hilum_r, hilum_l = np.array([-34.0, -38.0, 36.0]), np.array([38.0, -34.0, 42.0])
+
+    def _pulmonary_arteries(self) -> FloatArray:
+        """From the right ventricle to both hila."""
+        h, s = self.heart, self.size
         fork = np.array([12.0, h[1] + 16, 48.0])
-        self.tubes["pulmonary"] = np.vstack(
+        return np.vstack(
             [
                 path([h + np.array([8, -32, 22]) * s, h + np.array([12, -14, 44]) * s, fork], [14, 13.5, 13]),
-                path([fork, [-12, -52, 44], hilum_r], [11, 10.5, 9]),
-                path([fork, [26, -44, 50], hilum_l], [11, 10.5, 9]),
+                path([fork, [-12, -52, 44], self.hila[-1]], [11, 10.5, 9]),
+                path([fork, [26, -44, 50], self.hila[1]], [11, 10.5, 9]),
             ]
         )
-        left_atrium = h + np.array([-8, 32, 8]) * s
-        self.tubes["pulmonary_veins"] = np.vstack(
+
+    def _pulmonary_veins(self) -> FloatArray:
+        """From the left atrium towards both lungs."""
+        left_atrium = self.heart + np.array([-8, 32, 8]) * self.size
+        return np.vstack(
             [
                 path([left_atrium, [-30, -42, 18], [-46, -40, 14]], [8, 6.5, 4]),
                 path([left_atrium, [34, -40, 18], [50, -34, 14]], [8, 6.5, 4]),
             ]
         )
-        carina = np.array([1.0, -36.0, 68.0]) + rng.normal(0, 2, 3)
-        self.carina = carina
-        upper = spine(150, -1, -36)
-        self.tubes["airway"] = np.vstack(
+
+    def _airway(self) -> FloatArray:
+        """Trachea and main bronchi."""
+        carina, left, right = self.carina, self.hila[1], self.hila[-1]
+        return np.vstack(
             [
-                path([spine(200, 0, -33), upper, carina], [8.6, 8.6, 8.2]),
-                path([carina, hilum_r + [8, 3, 8], hilum_r + [-8, 6, -4]], [7.2, 6, 4.6]),
-                path([carina, hilum_l + [-10, 4, 2], hilum_l + [6, 8, -10]], [6.6, 5.6, 4.4]),
+                path([self._spine(200, 0, -33), self._spine(150, -1, -36), carina], [8.6, 8.6, 8.2]),
+                path([carina, right + [8, 3, 8], right + [-8, 6, -4]], [7.2, 6, 4.6]),
+                path([carina, left + [-10, 4, 2], left + [6, 8, -10]], [6.6, 5.6, 4.4]),
             ]
         )
-        self.tubes["oesophagus"] = path(
-            [spine(200, 3, -20), spine(100, 4, -22), spine(20, 4, -24), spine(-50, 6, -34), [28, -58, -92]],
-            [6.5, 6.5, 7, 8, 8],
-        )
-        self.hila = {1: hilum_l, -1: hilum_r}
+
+    def _oesophagus(self) -> FloatArray:
+        """Down to the stomach."""
+        spine = self._spine
+        points = [spine(200, 3, -20), spine(100, 4, -22), spine(20, 4, -24), spine(-50, 6, -34), [28, -58, -92]]
+        return path(points, [6.5, 6.5, 7, 8, 8])
 
 
 def paint_mediastinum(canvas: Canvas, subject: Subject, fields: Fields, landmarks: Landmarks) -> Mediastinum:

@@ -24,13 +24,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
+from regenv.core.geometry import FloatArray, Grid
 from regenv.data.anatomy import motion_kernels as kernels
 from regenv.data.anatomy.canvas import Box, Canvas
+from regenv.data.anatomy.points import lattice
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.warp import Warp
 
-FloatArray = NDArray[np.float64]
 _TILE = 64
 
 
@@ -213,7 +213,7 @@ class MovedWarp(Warp):
         if self.motion is None:
             return super().bounds(lo, hi)
         steps = [np.linspace(a, b, int(np.ceil((b - a) / 45.0)) + 1) for a, b in zip(lo, hi, strict=True)]
-        corners = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+        corners = lattice(*steps)
         both = np.vstack([self.motion.undo(corners, code, 5) for code in (kernels.INSIDE, kernels.OUTSIDE)])
         points = super().to_subject(both, 4)
         return points.min(axis=0) - 4.0, points.max(axis=0) + 4.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.geometry import FloatArray
 from regenv.data.anatomy.shapes import Loft, rotation
 
 # name, height of the body, height of the disc below it, width and depth of the body, tangent angle in degrees
@@ -37,6 +38,30 @@ _LEVELS: tuple[tuple[str, float, float, float, float, float], ...] = (
     ("L3", 27, 10, 48, 35, 3),
     ("L4", 27, 11, 50, 36, -6),
     ("L5", 27, 10, 52, 36, -17),
+)
+
+
+# z, half-width, front (y), depth of the gutters behind the spine's line, squareness of the cavity; template mm
+_CAVITY = np.array(
+    [
+        [-420, 125, -112, 30, 0.05],
+        [-330, 122, -112, 28, 0.06],
+        [-260, 122, -122, 26, 0.04],
+        [-200, 124, -134, 30, 0.04],
+        [-150, 127, -140, 36, 0.05],
+        [-100, 130, -140, 42, 0.06],
+        [-50, 131, -134, 45, 0.07],
+        [0, 127, -124, 45, 0.07],
+        [40, 120, -113, 44, 0.06],
+        [75, 110, -101, 42, 0.05],
+        [100, 99, -90, 39, 0.04],
+        [120, 86, -80, 36, 0.04],
+        [138, 70, -70, 32, 0.05],
+        [152, 54, -60, 27, 0.04],
+        [164, 38, -52, 20, 0.03],
+        [174, 14, -44, 8, 0.02],
+        *[[height, 5, 0, 5, 0.0] for height in (188, 205, 225, 245, 265, 285, 305, 330, 430)],
+    ]
 )
 
 
@@ -142,40 +167,28 @@ class Subject:
     def _make_trunk(self) -> None:
         """Lofts of the cavity, of the muscles around it and of the skin."""
         rng = self.rng
-        # z, half-width, front (y), depth of the gutters behind the spine's line, squareness of the cavity
-        inner = np.array(
-            [
-                [-420, 125, -112, 30, 0.05],
-                [-330, 122, -112, 28, 0.06],
-                [-260, 122, -122, 26, 0.04],
-                [-200, 124, -134, 30, 0.04],
-                [-150, 127, -140, 36, 0.05],
-                [-100, 130, -140, 42, 0.06],
-                [-50, 131, -134, 45, 0.07],
-                [0, 127, -124, 45, 0.07],
-                [40, 120, -113, 44, 0.06],
-                [75, 110, -101, 42, 0.05],
-                [100, 99, -90, 39, 0.04],
-                [120, 86, -80, 36, 0.04],
-                [138, 70, -70, 32, 0.05],
-                [152, 54, -60, 27, 0.04],
-                [164, 38, -52, 20, 0.03],
-                [174, 14, -44, 8, 0.02],
-                *[[height, 5, 0, 5, 0.0] for height in (188, 205, 225, 245, 265, 285, 305, 330, 430)],
-            ]
-        )
-        z = inner[:, 0]
+        z = _CAVITY[:, 0]
         x, y = self.spine_at(z)
         x = x * 0.5
         # the front follows the spine's curve only in part, as the sternum does
-        front = inner[:, 2] + 0.35 * y + np.interp(z, [-330, -150, 0, 150], [1.0, 0.5, 0, 0]) * rng.normal(0, 10)
-        back = np.minimum(y, 40) + inner[:, 3]
+        front = _CAVITY[:, 2] + 0.35 * y + np.interp(z, [-330, -150, 0, 150], [1.0, 0.5, 0, 0]) * rng.normal(0, 10)
+        back = np.minimum(y, 40) + _CAVITY[:, 3]
         # above the lungs nothing is left of the cavity but a thread along the spine
         neck = z > 180
         front[neck], x[neck] = y[neck] - 5, x[neck] * 2
         middle = 0.45 * front + 0.55 * back
-        half = inner[:, 1] * np.interp(z, [-330, -50, 100], np.exp(rng.normal(0, 0.025, 3)))
-        self.cavity = Loft(z, np.stack([x, middle, half, middle - front, back - middle, inner[:, 4]], axis=1))
+        half = _CAVITY[:, 1] * np.interp(z, [-330, -50, 100], np.exp(rng.normal(0, 0.025, 3)))
+        before, behind = middle - front, back - middle
+        self.cavity = Loft(z, np.stack([x, middle, half, before, behind, _CAVITY[:, 4]], axis=1))
+        thick = self._muscle_thickness(z)
+        half, before, behind = half + thick[0], before + thick[1], behind + thick[2]
+        self.wall = self._around(z, x, middle, half, before, behind, 0.04)
+        thick = self._fat_thickness(z)
+        half, before, behind = half + thick[0] + 2, before + thick[1] + 2, behind + thick[2] + 2
+        self.skin = self._around(z, x, middle, half, before, behind, 0.03)
+
+    def _muscle_thickness(self, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Muscle and bone around the cavity at heights z, mm: beside, before and behind it."""
         m = self.muscle
         side = np.interp(
             z,
@@ -188,20 +201,15 @@ class Subject:
             [14, 11, 14, 24 * m, 26, 26, 26, 36, 47, 47],
         )
         behind = np.interp(z, [-420, -260, -100, 0, 100, 150, 170, 430], [46, 46, 34, 27, 32, 40, 48, 54])
-        self.wall = self._around(z, x, middle, half + side, middle - front + before, back - middle + behind, 0.04)
+        return side, before, behind
+
+    def _fat_thickness(self, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Fat under the skin at heights z, mm: beside, before and behind."""
         f = self.fat
-        fat_side = f * np.interp(z, [-420, -200, -60, 60, 140, 430], [1.5, 1.25, 0.8, 0.75, 0.7, 0.5])
-        fat_before = f * np.interp(z, [-420, -200, -60, 20, 140, 430], [1.5, 1.35, 0.75, 0.6, 0.5, 0.4])
-        fat_behind = f * np.interp(z, [-420, -200, -60, 60, 140, 430], [1.5, 1.1, 0.65, 0.6, 0.8, 0.6])
-        self.skin = self._around(
-            z,
-            x,
-            middle,
-            half + side + fat_side + 2,
-            middle - front + before + fat_before + 2,
-            back - middle + behind + fat_behind + 2,
-            0.03,
-        )
+        side = f * np.interp(z, [-420, -200, -60, 60, 140, 430], [1.5, 1.25, 0.8, 0.75, 0.7, 0.5])
+        before = f * np.interp(z, [-420, -200, -60, 20, 140, 430], [1.5, 1.35, 0.75, 0.6, 0.5, 0.4])
+        behind = f * np.interp(z, [-420, -200, -60, 60, 140, 430], [1.5, 1.1, 0.65, 0.6, 0.8, 0.6])
+        return side, before, behind
 
     @staticmethod
     def _around(z, x, y, half, before, behind, squareness) -> Loft:  # type: ignore[no-untyped-def]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.geometry import FloatArray
 from regenv.data.anatomy.abdomen import paint_abdomen
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.brain import paint_brain
@@ -17,6 +20,9 @@ from regenv.data.anatomy.spine import paint_spine
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.trunk import Fields, make_fields, paint_back_muscles, paint_layers
 from regenv.data.anatomy.warp import Warp
+
+Landmarks = dict[str, FloatArray]
+"""Points ``(3,)`` by name, template mm until an anatomy is finished."""
 
 # levels (lowest and highest, template mm) that each field of view paints; the body is always whole across
 _LEVELS = {
@@ -46,9 +52,30 @@ def torso(subject_seed: int, spacing_mm: float = 2.0, field_of_view: str = "tors
     if not spacing_mm > 0:
         raise ValueError(f"spacing_mm must be positive, got {spacing_mm}")
     subject = Subject(subject_seed, arms_up=field_of_view != "head_and_neck")
-    warp = Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
-    canvas = _canvas(subject, warp, spacing_mm, field_of_view)
-    landmarks: dict[str, NDArray[np.float64]] = {}
+    canvas = _canvas(subject, spacing_mm, field_of_view)
+    return paint_trunk(canvas, subject, with_head=field_of_view == "head_and_neck")
+
+
+def subject_warp(subject: Subject) -> Warp:
+    """The smooth part of what a subject differs in from the template."""
+    return Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
+
+
+def paint_trunk(
+    canvas: Canvas,
+    subject: Subject,
+    with_head: bool = False,
+    also: Callable[[Canvas, Subject, Landmarks], None] | None = None,
+) -> Anatomy:
+    """Paints all of a trunk that the canvas reaches, from the skin inward.
+
+    Args:
+        canvas: In the subject's space.
+        subject: Who is painted.
+        with_head: Whether head and throat are in reach.
+        also: Paints on top of the rest and notes its landmarks, template mm.
+    """
+    landmarks: Landmarks = {}
     fields = make_fields(canvas, subject)
     paint_layers(canvas, subject, fields)
     paint_lungs(canvas, subject, fields)
@@ -56,22 +83,23 @@ def torso(subject_seed: int, spacing_mm: float = 2.0, field_of_view: str = "tors
     paint_abdomen(canvas, subject, fields, landmarks)
     paint_lung_vessels(canvas, subject, mediastinum)
     paint_back_muscles(canvas, subject)
-    if field_of_view == "head_and_neck":
+    if with_head:
         _paint_above(canvas, subject, fields, landmarks)
     paint_spine(canvas, subject, landmarks)
     paint_cage(canvas, subject, fields, landmarks)
-    body = fields.skin < 0
-    return finish(canvas, subject.seed, body, landmarks)
+    if also is not None:
+        also(canvas, subject, landmarks)
+    return finish(canvas, subject.seed, fields.skin < 0, landmarks)
 
 
-def _paint_above(canvas: Canvas, subject: Subject, fields: Fields, landmarks: dict[str, NDArray[np.float64]]) -> None:
+def _paint_above(canvas: Canvas, subject: Subject, fields: Fields, landmarks: Landmarks) -> None:
     """The head, with all that is in it, and the throat."""
     head = paint_head(canvas, subject, fields, landmarks)
     paint_brain(head)
     paint_face(head, subject, landmarks)
 
 
-def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[str, NDArray[np.float64]]) -> Anatomy:
+def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: Landmarks) -> Anatomy:
     """Turns a painted canvas into an anatomy: textures, and landmarks in the subject's space."""
     inside = {}
     if landmarks:
@@ -89,16 +117,23 @@ def finish(canvas: Canvas, seed: int, body: NDArray[np.bool_], landmarks: dict[s
     return Anatomy(canvas.grid, top, under, share, canvas.organ, body, coarse, fine, inside, seed)
 
 
-def _canvas(subject: Subject, warp: Warp, spacing: float, field_of_view: str) -> Canvas:
-    """A canvas wide enough for the trunk (arms are cut off, as by a scanner's field of view)."""
+def _canvas(subject: Subject, spacing: float, field_of_view: str) -> Canvas:
+    """A canvas wide enough for what the field of view holds."""
     levels = _LEVELS[field_of_view]
+    if field_of_view != "head_and_neck":
+        return trunk_canvas(subject, spacing, levels)
+    sy, sz = subject.scale[1:]
+    middle = subject.vertebra("C1").centre[1] * sy
+    low, high = (-150, middle - 165, levels[0] * sz), (150, middle + 165, levels[1] * sz)
+    return Canvas(low, high, spacing, subject_warp(subject))
+
+
+def trunk_canvas(subject: Subject, spacing: float, levels: tuple[float, float]) -> Canvas:
+    """A canvas wide enough for the trunk between two levels (template mm), arms cut off as by a scanner's field."""
     sx, sy, sz = subject.scale
-    if field_of_view == "head_and_neck":
-        middle = subject.vertebra("C1").centre[1] * sy
-        return Canvas((-150, middle - 165, levels[0] * sz), (150, middle + 165, levels[1] * sz), spacing, warp)
     z = np.linspace(levels[0], min(levels[1], 90.0), 30)
     c = subject.skin.at(z)
     half = min(float((np.abs(c[:, 0]) + c[:, 2]).max()) * sx + 12, 205.0)
     front = float((c[:, 1] - c[:, 3]).min()) * sy - (34 if subject.female else 14)
     back = float((c[:, 1] + c[:, 4]).max()) * sy + 12
-    return Canvas((-half, front, levels[0] * sz), (half, back, levels[1] * sz), spacing, warp)
+    return Canvas((-half, front, levels[0] * sz), (half, back, levels[1] * sz), spacing, subject_warp(subject))

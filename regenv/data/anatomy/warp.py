@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.data.anatomy import kernels
+from regenv.data.anatomy.points import lattice
 
 _TILE = 64
 
@@ -110,6 +111,5 @@ class Warp:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """A subject box that covers a template box."""
         steps = [np.linspace(a, b, int(np.ceil((b - a) / 45.0)) + 1) for a, b in zip(lo, hi, strict=True)]
-        corners = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
-        points = self.to_subject(corners, 4)
+        points = self.to_subject(lattice(*steps), 4)
         return points.min(axis=0) - 3.0, points.max(axis=0) + 3.0

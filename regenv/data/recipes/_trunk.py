@@ -11,7 +11,7 @@ from regenv.data.anatomy.moved_torso import MovedTorso
 from regenv.data.anatomy.points import lattice
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.tissues import Tissue
-from regenv.data.anatomy.warp import Warp
+from regenv.data.anatomy.torso import subject_warp
 from regenv.data.recipes._scans import tilt
 
 
@@ -43,7 +43,7 @@ def rest_and_motion(
         stir_mm: What else has moved, for no patient lies quite still: deviation of the warp's knots.
         rng: Draws that.
     """
-    rest, stirred = (Warp(np.random.default_rng([subject.seed, 13]), subject.scale) for _ in range(2))
+    rest, stirred = (subject_warp(subject) for _ in range(2))
     stirred.lattices += np.float32(stir_mm) * rng.standard_normal(stirred.lattices.shape, dtype=np.float32)
     return MovedWarp(rest, None), MovedWarp(stirred, Motion(subject, change))
 

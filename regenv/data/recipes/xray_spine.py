@@ -172,9 +172,11 @@ def _wire(seed: int, name: str, rng: np.random.Generator) -> Cylinder:
 
 @lru_cache(maxsize=4)
 def _shape(seed: int) -> tuple[Subject, Warp]:
-    """The subject's shape, and the warp that regenv.data.anatomy.torso draws for it."""
+    """The subject's shape, and the warp of its anatomy."""
+    from regenv.data.anatomy.torso import subject_warp
+
     subject = Subject(seed)
-    return subject, Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
+    return subject, subject_warp(subject)
 
 
 def _to_subject(seed: int, name: str, points: FloatArray) -> FloatArray:
