@@ -21,9 +21,11 @@ class BentWarp(Warp):
     People differ from each other in few ways by much and in many by little, which is why statistical shape models work:
     u is a mixture of :data:`SHAPES` fields that all subjects share, and a small field of the subject's own.
 
-    The tibia stays and the femur turns back with all that lies above. Each point moves on its circle about the axis, by
-    an angle that falls from the whole flexion around the femur to nothing around the tibia; near the axis, in the
-    condyles, all turn. The angle on each circle stays increasing, so the bend is one-to-one at up to 25 degrees.
+    The tibia stays and the femur turns back with all that lies above, about the one axis through the origins of the
+    collateral ligaments about which the condyles are round (Hollister et al., Clin. Orthop. 290 (1993) 259-268). Each
+    point moves on its circle about the axis, by an angle that falls from the whole flexion around the femur to nothing
+    around the tibia; near the axis, in the condyles, all turn. The angle on each circle stays increasing, so the bend
+    is one-to-one at up to 25 degrees.
 
     Args:
         rng: Source of the displacement.

@@ -1,7 +1,7 @@
 """The brain of MR images: one template brain of folded cortex, deep nuclei and ventricles, painted on a canvas.
 
-Template coordinates are about those of the MNI 152 atlas in LPS: x to the left, y to the back, z up, in mm, the
-origin at the anterior commissure.
+Template coordinates are about those of the MNI 152 atlas (Fonov et al., NeuroImage 54 (2011) 313-327) in LPS: x to the
+left, y to the back, z up, in mm, the origin at the anterior commissure.
 """
 
 from __future__ import annotations

@@ -60,6 +60,10 @@ def _paint_middle(canvas: Canvas, subject: Subject, fields: Fields) -> None:
 class Mediastinum:
     """Positions of the tubes of the chest, in template mm, from one subject's numbers.
 
+    The aorta narrows from 31 mm behind its root to 24 mm at the diaphragm (Hager et al., J. Thorac. Cardiovasc. Surg.
+    123 (2002) 1060-1066); a trachea is 10 to 27 mm wide (Breatnach, Abbott and Fraser, Am. J. Roentgenol. 142 (1984)
+    903-906).
+
     Attributes:
         size: Of the heart and the roots of its vessels, relative to the template's.
         heart: Centre of the heart.

@@ -26,7 +26,7 @@ def _positive(value, width):
 
 @njit(cache=True, nogil=True)
 def radii(angle, z, heart):
-    """Radii at end-diastole in one direction at one level: of the cavity, of the wall, and of the right ventricle."""
+    """Radii in mm at end-diastole, in a direction (radians) at a level: of cavity, wall and right ventricle."""
     oval = 1.0 + heart.oval * np.cos(2.0 * (angle - heart.oval_angle))
     oval += heart.corner * np.cos(3.0 * (angle - heart.corner_angle))
     offset = z - heart.level

@@ -57,7 +57,7 @@ class Warp:
         scale: Size of the subject relative to the template along (x, y, z).
         amplitude_mm: Standard deviation of the displacement.
         knot_mm: Knot distance of its B-spline lattice. The field is invertible while ``amplitude_mm`` is under about a
-            tenth of it.
+            tenth of it; Choi and Lee, Graph. Models 62 (2000) 411-427, have the conditions on single knots.
         lo: Lower corner of the region of space that the warp is defined on.
         hi: Upper corner.
     """

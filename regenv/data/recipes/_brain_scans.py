@@ -45,7 +45,16 @@ def head_grid(
     pixel_mm: tuple[float, float] = (2.0, 2.6),
     slice_mm: tuple[float, float] = (2.2, 4.0),
 ) -> Grid:
-    """Voxels of a head scan about a point: pixels and slices drawn from ranges, slices along the third axis."""
+    """Voxels of a head scan about a point, slices along the third axis.
+
+    Args:
+        rng: Draws the spacings.
+        centre: Middle of the scan ``(3,)``, mm.
+        direction: ``(3, 3)`` directions of its axes, as columns; default the subject's.
+        extent_mm: Width along its axes, rounded up to whole voxels.
+        pixel_mm: Range of the in-plane spacing.
+        slice_mm: Range of the distance between slices.
+    """
     pixel, thick = float(rng.uniform(*pixel_mm)), float(rng.uniform(*slice_mm))
     spacing = (pixel, pixel, thick)
     size = [int(np.ceil(e / s)) for e, s in zip(extent_mm, spacing, strict=True)]
@@ -55,7 +64,16 @@ def head_grid(
 def look_up(
     anatomy: Anatomy, points: FloatArray, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Structures, mask of the head and mask of all that the skull holds, at points ``(N, 3)`` of the anatomy."""
+    """What an anatomy has at points, by the nearest voxel.
+
+    Args:
+        anatomy: On an axis-parallel grid.
+        points: ``(N, 3)`` mm of the anatomy.
+        shape: Of the results; their size is ``N``.
+
+    Returns:
+        Labels of :data:`STRUCTURES` (0 for all else), mask of the head, and mask of all that the skull holds.
+    """
     grid = anatomy.grid
     index = np.floor((points - grid.origin) / np.asarray(grid.spacing) + 0.5).astype(np.int32)
     inside = np.all((index >= 0) & (index < grid.size), axis=1)
@@ -86,7 +104,7 @@ def template_points(step_mm: float) -> FloatArray:
 
 
 def correspond(fixed: BrainSubject, moving: BrainSubject, points: FloatArray) -> FloatArray:
-    """Where the template point at each physical point of the fixed subject lies in the moving one."""
+    """Where the template point at each physical point ``(N, 3)`` of the fixed subject lies in the moving one, mm."""
     template = (points + fixed.warp.displacement(points)) / fixed.warp.scale
     matched: FloatArray = moving.warp.to_subject(template, 20)
     return matched

@@ -83,7 +83,7 @@ def draw_probe(glioma: Glioma, rng: np.random.Generator) -> Probe:
 
 
 def us_grid(probe: Probe, rng: np.random.Generator, axes: NDArray[np.float64]) -> Grid:
-    """The smallest grid along ``axes`` that holds a probe's sector."""
+    """The smallest grid along ``axes`` (columns) that holds a probe's sector; ``rng`` draws the voxel's size."""
     _, inner, outer, half_angle, half_sweep = probe.geometry
     beam = np.linspace(-half_angle, half_angle, 9)
     sweep = np.linspace(-half_sweep, half_sweep, 9)
@@ -109,6 +109,16 @@ def sweep(
     """One swept volume of an opened head, on a grid along ``axes``.
 
     Tracked slices overlap and every voxel is the mean of several: the reconstruction has less speckle than a slice.
+
+    Args:
+        anatomy: The head.
+        rng: Draws voxel size and speckle.
+        probe: The probe.
+        axes: ``(3, 3)``, directions of the grid's axes as columns.
+        displace: Where points ``(N, 3)`` of the scan lie in the anatomy; default there.
+
+    Returns:
+        Image of modality ``"us"``, 0 outside the sector.
     """
     image = us(anatomy, rng, us_grid(probe, rng, axes), probe, displace, _ACOUSTICS)
     sector = us_sector(image.grid, probe)
@@ -131,7 +141,17 @@ def _smoothed(array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 def seen_brain(
     anatomy: Anatomy, grid: Grid, probe: Probe | None, transform: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Labels on a grid and the mask of what is inside the skull, both within the sector where there is a probe."""
+    """What a scan shows of the brain.
+
+    Args:
+        anatomy: The head.
+        grid: The scan's voxels.
+        probe: Labels and mask end at its sector; None for MR.
+        transform: ``(4, 4)``, from the scan's physical points into the anatomy; default the identity.
+
+    Returns:
+        Organ labels and the mask of what is inside the skull, both ``grid.shape``.
+    """
     labels = label_resample(anatomy.organ, anatomy.grid, grid, transform)
     tissue = label_resample(anatomy.tissue, anatomy.grid, grid, transform)
     inside = np.isin(labels, _INSIDE) | np.isin(tissue, (Tissue.CSF, Tissue.LIGAMENT, Tissue.FLUID))

@@ -19,7 +19,15 @@ SEQUENCES = {"t1": "t1_se", "t2": "t2"}
 def axial_grid(
     modality: str, rng: np.random.Generator, centre: NDArray[np.float64], axes: NDArray[np.float64], height_mm: float
 ) -> Grid:
-    """Axial slices over a trunk: MR of a smaller field and thicker slices than CT."""
+    """Axial slices over a trunk: MR of a smaller field and thicker slices than CT.
+
+    Args:
+        modality: ``"ct"``, or any of MR.
+        rng: Draws spacings and a shift of a few mm.
+        centre: Middle of the scan ``(3,)``, mm.
+        axes: ``(3, 3)``, directions of its axes as columns.
+        height_mm: Height of the stack.
+    """
     if modality == "ct":
         pixel, thickness, field = rng.uniform(2.2, 2.9), rng.uniform(2.5, 4.0), (400.0, 300.0)
     else:
@@ -31,7 +39,15 @@ def axial_grid(
 def trunk_scan(
     anatomy: Anatomy, modality: str, rng: np.random.Generator, grid: Grid, displace: Displace | None = None
 ) -> Image:
-    """A scan by ``"ct"``, ``"t1"`` or ``"t2"``; ``displace`` says where its points lie in the anatomy at rest."""
+    """A scan of a trunk.
+
+    Args:
+        anatomy: The patient at rest.
+        modality: ``"ct"``, ``"t1"`` or ``"t2"``.
+        rng: Draws protocol and noise.
+        grid: Voxels of the scan.
+        displace: Where points ``(N, 3)`` of the scan lie in the anatomy at rest; default there.
+    """
     from regenv.data.modality.mr import mr
 
     if modality == "ct":

@@ -21,7 +21,14 @@ def tilted(
     centre: FloatArray,
     rng: np.random.Generator,
 ) -> Grid:
-    """A grid of that extent about a point, at random angles to the patient."""
+    """A grid about a point, at random angles of up to 10 degrees to the patient.
+
+    Args:
+        extent_mm: Width along its own axes.
+        spacing: Of its voxels, mm.
+        centre: Its middle ``(3,)``, mm.
+        rng: Draws the angles.
+    """
     size = tuple(int(round(e / s)) for e, s in zip(extent_mm, spacing, strict=True))
     return Grid.centred(size, spacing, centre, tilt(rng))
 
@@ -55,6 +62,8 @@ def correspond(fixed: MovedWarp, moving: MovedWarp, points: FloatArray) -> Float
 
 def set_lung_density(painted: MovedTorso, array: NDArray[np.float32], density: float) -> None:
     """Makes lung as dense as the air in it says: by the mass that it keeps in motion, and denser toward the back.
+
+    Lying on the back, the lung is denser there the less air it holds (Millar and Denison, Thorax 44 (1989) 485).
 
     Args:
         painted: A torso, at rest (breathed out) or in motion.

@@ -68,7 +68,13 @@ def draw_probe(key: Key, warp: SwollenWarp, shift: Displace | None = None) -> Pr
 
 
 def scan_grid(key: Key, modality: str, probe: Probe) -> Grid:
-    """The voxels of a scan, about the gland: along the probe's axes, or axial slices of a man who lies a bit askew."""
+    """The voxels of a scan, about the gland.
+
+    Args:
+        key: Names the scan.
+        modality: ``"us"``: cubes along the probe's axes; ``"t2"``: axial slices of a man who lies a bit askew.
+        probe: The probe of an ultrasound.
+    """
     rng = case_generator(*key, "grid")
     askew = tilt(rng)
     centre = rng.normal(0.0, 2.0, 3)

@@ -1,7 +1,8 @@
 """Two MR contrasts of one head between which tissue has moved by up to about 6 mm, smoothly.
 
-Echo-planar distortion, gradients that are not linear, brain shift and swelling all leave such a displacement between
-the scans of one patient.
+Echo-planar distortion (Jezzard and Balaban, Magn. Reson. Med. 34 (1995) 65-73), gradients that are not linear (Jovicich
+et al., NeuroImage 30 (2006) 436-443), swelling, and the sagging of an opened brain, by 5.7 mm on average (Miga et al.,
+IEEE Trans. Med. Imaging 18 (1999) 866), all leave such a displacement between the scans of one patient.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 In the manner of the BITE database (Mercier et al., Med. Phys. 39 (2012) 3253-3261): both images are volumes swept over
 the opened skull, and that from before (moving) is brought to that from after (fixed). There the tumour is replaced by a
 cavity full of saline, behind which the image is too bright, some of it may be left, the probe lies elsewhere, and the
-brain has sagged: an affine change of a few per cent, which is the exact truth. What a clinic adds to that, a residual
-that is no matrix, is left out.
+brain has sagged (by 5.7 mm on average in four patients: Miga et al., IEEE Trans. Med. Imaging 18 (1999) 866): an affine
+change of a few per cent, which is the exact truth. What a clinic adds to that, a residual that is no matrix, is left
+out.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _correspond(seed: int, points: FloatArray) -> FloatArray:
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
-    """True displacement, after the alignment, at points along the fixed grid's axes about its centre, mm."""
+    """What the alignment leaves, at points ``(N, 2)`` along the fixed grid's axes about its centre, mm."""
     points = np.asarray(local, np.float64) + _centre(_patients(seed)[0])
     return transform_points(np.linalg.inv(_alignment(seed)), _correspond(seed, points)) - points
 

@@ -63,7 +63,16 @@ class _Table:
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Builds an anatomy, scans it, and looks at it from above."""
+    """Builds an anatomy, scans it, and looks at it from above.
+
+    Args:
+        seed: The patient.
+        modalities: ``("depth", "ct")``.
+        field_of_view: ``"bare"``, ``"clothed"`` or ``"blanket"``.
+
+    Returns:
+        The pair: the world is the room, the moving image in the patient's own space, the true transform exact.
+    """
     from regenv.data.anatomy.torso import torso
 
     anatomy = torso(seed, _ANATOMY_MM, "torso")

@@ -98,7 +98,7 @@ def _alignment(seed: int) -> FloatArray:
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
-    """True displacement, after the alignment, at points along the fixed grid's axes about its centre, mm."""
+    """What the alignment leaves, at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
     fixed, moving = _patients(seed)
     points = np.asarray(local, np.float64) + _centre(fixed)
     aligned = transform_points(np.linalg.inv(_alignment(seed)), correspond(fixed.warp, moving.warp, points))

@@ -72,7 +72,7 @@ def _breath(seed: int) -> _Breath:
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
-    """True displacement at points along the fixed grid's axes about its centre, mm."""
+    """True displacement at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
     breath = _breath(seed)
     points = np.asarray(local, np.float64) + breath.centre
     return correspond(breath.fixed, breath.moving, points) - points

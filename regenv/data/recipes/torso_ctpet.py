@@ -69,7 +69,15 @@ def scan_grid(
     pixel_mm: tuple[float, float],
     slice_mm: tuple[float, float],
 ) -> Grid:
-    """A scan's voxels over most of a trunk, off its centre by a few mm; the table lies behind the patient."""
+    """A scan's voxels over most of a trunk, off its centre by a few mm, with room for the table behind the patient.
+
+    Args:
+        anatomy: The trunk.
+        rng: Draws spacings, length and shift.
+        axes: ``(3, 3)``, directions of the grid's axes as columns.
+        pixel_mm: Range of the in-plane spacing.
+        slice_mm: Range of the distance between slices.
+    """
     pixel, thickness = float(rng.uniform(*pixel_mm)), float(rng.uniform(*slice_mm))
     field = np.array([min(anatomy.grid.extent[0] + 24, 424.0), min(anatomy.grid.extent[1] + 60, 340.0)])
     length = min(float(rng.uniform(270, 315)), anatomy.grid.extent[2] - 100)

@@ -77,7 +77,7 @@ def _patient(seed: int, field_of_view: str) -> _Patient:
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
-    """True displacement at points along the fixed grid's axes about its centre, mm."""
+    """True displacement at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
     patient = _patient(seed, field_of_view)
     points = np.asarray(local, np.float64) + patient.centre
     return correspond(patient.day, patient.rest, points) - points

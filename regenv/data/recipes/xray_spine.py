@@ -42,7 +42,16 @@ _OFFSET_MM = 25.0
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
-    """Builds an anatomy, scans a part of it, puts metal into it and takes radiographs of it."""
+    """Builds an anatomy, scans a part of it, puts metal into it and takes radiographs of it.
+
+    Args:
+        seed: The patient.
+        modalities: ``("xray", "ct" or "cbct")``.
+        field_of_view: ``"ct"``, ``"cbct"`` or ``"biplane"``.
+
+    Returns:
+        The pair: the world is the room, the moving image in the patient's own space, the true transform exact.
+    """
     from regenv.data.anatomy.torso import torso
 
     anatomy = torso(seed, _ANATOMY_MM, "spine")
