@@ -77,7 +77,13 @@ def between_warp(rng: np.random.Generator, amplitude_mm: float, knot_mm: float, 
 
 
 def shared_lattices(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> NDArray[np.float32]:
-    """A random mixture of the shared shapes, coefficients of a standard deviation; the first shapes matter most."""
+    """A random mixture of the shared shapes, of which the first matter most.
+
+    Args:
+        rng: Draws the weights.
+        shape: Of the lattices, components first.
+        deviation: Standard deviation of a coefficient.
+    """
     shares = 0.86 ** np.arange(SHAPES)
     shares *= deviation / np.sqrt((shares**2).sum())
     weights = shares * np.clip(rng.standard_normal(SHAPES), -2.0, 2.0)

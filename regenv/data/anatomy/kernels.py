@@ -203,7 +203,15 @@ def _spline(position, weights):
 
 @njit(cache=True, nogil=True)
 def displace(points, lattices, origin, knot, out):
-    """Evaluates a three-component cubic B-spline lattice at points, held at its border."""
+    """Evaluates a three-component cubic B-spline lattice at points, held at its border.
+
+    Args:
+        points: ``(N, 3)`` mm.
+        lattices: ``(3, z, y, x)`` float32 knots of the components x, y, z; knot 2 of each axis lies at ``origin``.
+        origin: ``(3,)`` mm.
+        knot: Millimetres between knots.
+        out: ``(N, 3)``, filled.
+    """
     weights = np.empty((3, 4), np.float64)
     base = np.empty(3, np.int64)
     for n in range(points.shape[0]):

@@ -29,7 +29,7 @@ def rotation(rx: float = 0.0, ry: float = 0.0, rz: float = 0.0) -> NDArray[np.fl
 def local(
     x: Field, y: Field, z: Field, centre: ArrayLike, axes: NDArray[np.float64] | None = None
 ) -> tuple[Field, Field, Field]:
-    """Coordinates along the columns of ``axes`` about ``centre``."""
+    """Coordinates in mm along the columns of ``axes (3, 3)`` about ``centre (3,)``; default along x, y, z."""
     c = np.asarray(centre, dtype=np.float32)
     dx, dy, dz = x - c[0], y - c[1], z - c[2]
     if axes is None:
@@ -43,7 +43,7 @@ def local(
 
 
 def ellipsoid(x: Field, y: Field, z: Field, centre: Any, radii: Any, axes: NDArray[np.float64] | None = None) -> Field:
-    """Ellipsoid of half-axes ``radii`` along the columns of ``axes``."""
+    """Ellipsoid of half-axes ``radii`` (mm) along the columns of ``axes (3, 3)`` about ``centre (3,)``."""
     u, v, w = local(x, y, z, centre, axes)
     a, b, c = (np.float32(r) for r in radii)
     k0 = np.sqrt((u / a) ** 2 + (v / b) ** 2 + (w / c) ** 2) + np.float32(1e-6)
@@ -52,14 +52,14 @@ def ellipsoid(x: Field, y: Field, z: Field, centre: Any, radii: Any, axes: NDArr
 
 
 def rounded_box(u: Field, v: Field, w: Field, half: Sequence[float], radius: float) -> Field:
-    """Box of half-sizes ``half`` (rounding included) with edges of ``radius``, about the origin."""
+    """Box of half-sizes ``half`` in mm (rounding included) with edges of ``radius`` mm, about the origin."""
     qx, qy, qz = (np.abs(c) - np.float32(h - radius) for c, h in zip((u, v, w), half, strict=True))
     outside = np.sqrt(np.maximum(qx, 0) ** 2 + np.maximum(qy, 0) ** 2 + np.maximum(qz, 0) ** 2)
     return outside + np.minimum(np.maximum(np.maximum(qx, qy), qz), 0) - np.float32(radius)
 
 
 def capsule(u: Field, v: Field, w: Field, a: ArrayLike, b: ArrayLike, ra: float, rb: float | None = None) -> Field:
-    """Round cone from ``a`` (radius ``ra``) to ``b`` (radius ``rb``, default ``ra``)."""
+    """Round cone from point ``a (3,)`` of radius ``ra`` to ``b`` of radius ``rb`` (default ``ra``), mm."""
     p, q = np.asarray(a, np.float32), np.asarray(b, np.float32)
     d = q - p
     du, dv, dw = u - p[0], v - p[1], w - p[2]
@@ -114,7 +114,13 @@ class Loft:
         return self.table[a] * (1 - w) + self.table[a + 1] * w
 
     def surface(self, theta_deg: ArrayLike, z: ArrayLike, offset: float = 0.0) -> NDArray[np.float64]:
-        """Surface points ``(N, 3)`` at angles from the back (0) by the left side (90) to the front (180)."""
+        """Surface points ``(N, 3)``, mm.
+
+        Args:
+            theta_deg: Angles ``(N,)`` from the back (0) by the left side (90) to the front (180).
+            z: Levels, one for all or one each.
+            offset: Millimetres outside the surface.
+        """
         theta = np.deg2rad(np.asarray(theta_deg, float))
         level = np.broadcast_to(np.asarray(z, float), theta.shape)
         c = self.at(level)
@@ -128,7 +134,13 @@ class Loft:
 
 
 def path(points: Any, radii: ArrayLike, steps: int = 6) -> NDArray[np.float64]:
-    """Segments ``(N, 8)`` for ``Canvas.tubes`` along a Catmull-Rom curve through points ``(M, 3)``."""
+    """Segments ``(N, 8)`` for ``Canvas.tubes`` along a Catmull-Rom curve through points.
+
+    Args:
+        points: ``(M, 3)`` template mm.
+        radii: ``(M,)`` mm.
+        steps: Segments between two points.
+    """
     curve = catmull_rom(np.column_stack([np.asarray(points, float), np.asarray(radii, float)]), steps)
     return np.hstack([curve[:-1], curve[1:]])
 

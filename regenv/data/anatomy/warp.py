@@ -37,7 +37,20 @@ def smooth_noise(rng: np.random.Generator, grid: Grid, scale_mm: float) -> NDArr
 def evaluate_lattice(
     lattice: NDArray[np.float32], grid: Grid, origin: NDArray[np.float64], knot_mm: float
 ) -> NDArray[np.float32]:
-    """A cubic B-spline lattice, whose knot 2 lies at ``origin``, on an axis-aligned grid."""
+    """A cubic B-spline on an axis-aligned grid.
+
+    Args:
+        lattice: ``(z, y, x)`` knots.
+        grid: Where it is evaluated.
+        origin: Position ``(3,)`` of knot 2 of each axis, mm.
+        knot_mm: Distance of the knots.
+
+    Returns:
+        float32 of ``grid.shape``.
+
+    Raises:
+        ValueError: If the grid leaves the region on which the spline is defined.
+    """
     out = np.empty(grid.shape, np.float32)
     start = (np.asarray(grid.origin) - origin) / knot_mm + 2.0
     last = np.asarray(lattice.shape[::-1]) - 3.001

@@ -103,7 +103,16 @@ def with_noise(image: Image, rng: np.random.Generator, noise_hu: tuple[float, fl
 
 
 def add_noise(image: Image, rng: np.random.Generator, sd: float) -> np.ndarray:
-    """Adds scanner noise of standard deviation ``sd`` (HU) in the middle of an average body."""
+    """CT numbers with scanner noise; see :func:`ct`.
+
+    Args:
+        image: CT numbers in HU, rows running from front to back.
+        rng: Draws the noise.
+        sd: Its standard deviation in the middle of an average body, HU.
+
+    Returns:
+        float32 of the image's shape.
+    """
     array = image.array
     sx = image.grid.spacing[0]
     # mm of water along each row

@@ -10,7 +10,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def convolve(rows, weights, out):
-    """Convolves the middle axis of ``(A, N, B)``, the ends held."""
+    """Convolves the middle axis of ``rows (A, N, B)`` with symmetric ``weights`` of odd length, the ends held."""
     outer, n, inner = rows.shape
     reach = len(weights) // 2
     for a in range(outer):
@@ -25,7 +25,15 @@ def convolve(rows, weights, out):
 
 @njit(cache=True, nogil=True)
 def sample(volume, index, steps, background, out):
-    """Means of trilinear samples at ``index + steps``, by ITK's rule of what is inside."""
+    """Means of trilinear samples, by ITK's rule of what is inside.
+
+    Args:
+        volume: ``[z, y, x]`` float32.
+        index: ``(N, 3)`` continuous indices x, y, z.
+        steps: ``(S, 3)`` added to each index: the planes of a slice.
+        background: Value outside the volume.
+        out: ``(N,)``, filled.
+    """
     nz, ny, nx = volume.shape
     for n in range(len(index)):
         total = np.float32(0.0)

@@ -20,7 +20,7 @@ from regenv.core.geometry import FloatArray, Grid
 from regenv.data.anatomy.posture import Joint, joints, straightened
 from regenv.data.anatomy.subject import Subject
 from regenv.data.anatomy.swelling import Bump, displaced
-from regenv.data.anatomy.warp import Warp
+from regenv.data.anatomy.torso import subject_warp
 from regenv.data.frames import case_generator
 from regenv.data.recipes._pelvis import axial_grid
 
@@ -85,7 +85,7 @@ def lying(name: str, seed: int) -> Lying:
         seed: The patient.
     """
     subject = Subject(seed)
-    warp = Warp(np.random.default_rng([subject.seed, 13]), subject.scale)
+    warp = subject_warp(subject)
     spine = joints([v for v in subject.vertebrae if v.name in _NAMES], warp, _STILL)
     middle = warp.to_subject(subject.vertebra(_STILL).centre)[0]
     centre = middle + np.array([0.0, -14.0, 0.0])
