@@ -19,8 +19,8 @@ MODALITIES = {
 
 STATE = {
     "matrix": (
-        "The state is a transform T from fixed to moving physical points (mm, LPS), here {model} with {count} "
-        "degrees of freedom. The agent changes T step by step"
+        "The state is a transform T from fixed to moving physical points (mm, LPS), here {article} {model} one with "
+        "{count} degrees of freedom. The agent changes T step by step"
     ),
     "sdm": (
         "The state is the vector c of {count} coefficients of a statistical deformation model, in standard deviations, "
@@ -125,7 +125,7 @@ def start(task: Task, widths: str) -> str:
         + ", so neither the identity nor aligned centres are the answer."
     )
     truth = "the true transform" + (
-        ", or the one nearest to it that is " + task.model + "," if task.model in ("affine", "similarity") else ""
+        f", or the {task.model} one nearest to it," if task.model in ("affine", "similarity") else ""
     )
     return (
         f"A pair of the split, and {truth} composed with a misalignment drawn uniformly, of at most {widths} in each "

@@ -114,7 +114,9 @@ def _summary(p: _Parts) -> str:
 def _description(p: _Parts) -> str:
     fixed, moving = (page_texts.MODALITIES[name] for name in p.task.modalities)
     kind = page_texts.kind_of(p.task)
-    state = page_texts.STATE[kind].format(model=p.model.name, count=p.model.n_parameters)
+    state = page_texts.STATE[kind].format(
+        article="an" if p.model.name == "affine" else "a", model=p.model.name, count=p.model.n_parameters
+    )
     variants = get_recipe(p.task.recipe).fields_of_view
     others = (
         f"\n\nVariants, by `field_of_view`: {', '.join(f'`{name}`' for name in variants)}." if len(variants) > 1 else ""
