@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import threading
+import uuid
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -220,13 +221,12 @@ def _read(path: Path) -> dict[str, NDArray[Any]] | None:
 
 def _write(path: Path, arrays: Arrays) -> None:
     """Writes beside the place and renames into it; nothing is left where that fails."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
+    name = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with open(name, "xb") as stream:  # mkstemp would lock out the others who share the cache
             _write_npz(stream, arrays)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # a cache that several people share: mkstemp alone would lock the others out
         os.replace(name, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -249,12 +249,6 @@ def _write_npz(stream: IO[bytes], arrays: Arrays) -> None:
             member.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
             with archive.open(member, "w", force_zip64=True) as place:
                 np.lib.format.write_array(place, np.asarray(array, order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _writable(folder: Path) -> bool:

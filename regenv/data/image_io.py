@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import locale
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -178,13 +178,11 @@ def write_image(path: str | os.PathLike[str], image: Image, *, labels: NDArray[n
     image_sitk.SetSpacing(image.grid.spacing)
     image_sitk.SetOrigin(image.grid.origin)
     image_sitk.SetDirection(image.grid.direction.ravel().tolist())
-    name = ""
+    name = target.with_name(f".writing-{uuid.uuid4().hex}{suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=target.parent)
-        os.close(handle)
-        os.chmod(name, 0o666 & ~_umask())
-        sitk.WriteImage(image_sitk, name, useCompression=True)
-        check_complete(Path(name))  # a full disk is not always reported by the writer
+        name.touch(exist_ok=False)
+        sitk.WriteImage(image_sitk, str(name), useCompression=True)
+        check_complete(name)  # a full disk is not always reported by the writer
         os.replace(name, target)
     except (OSError, RuntimeError, DataError) as error:
         raise DataError(
@@ -317,9 +315,3 @@ def _last_line(error: Exception) -> str:
 
 def _by(size: tuple[int, ...]) -> str:
     return " x ".join(str(n) for n in size)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -23,6 +23,7 @@ from regenv.core.image import Image
 from regenv.core.models import get_model
 from regenv.data import cache
 from regenv.data.cache import MemoryCache, cache_dir, cached, digest, progress
+from regenv.data.image_io import write_image
 from regenv.data.packing import pack, unpack
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.phantom import PhantomDataset
@@ -84,6 +85,19 @@ def test_what_is_kept_may_be_read_as_other_files_may(own_cache: Path) -> None:
     plain = own_cache / "plain"
     plain.write_text("")
     assert (own_cache / "thing" / f"{key}.npz").stat().st_mode == plain.stat().st_mode
+
+
+def test_writing_leaves_the_umask_alone(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to the process: two threads that learn it by setting it can leave it at 0 for good."""
+
+    def touched(mask: int) -> int:
+        raise AssertionError(f"umask set to {mask:o}")
+
+    monkeypatch.setattr(os, "umask", touched)
+    cached(digest("thing", 1), small)
+    image = Image(np.arange(8.0).reshape(2, 2, 2), Grid.centred((2, 2, 2), (1.0, 1.0, 1.0)))
+    write_image(own_cache / "a.mha", image)
+    assert len(left_over(own_cache)) == 2
 
 
 def test_digest_depends_on_all_that_made_the_case() -> None:
