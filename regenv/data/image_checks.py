@@ -176,7 +176,7 @@ def _meta_header(path: Path) -> tuple[dict[str, str], int]:
             if key.strip() == "ElementDataFile":
                 break
         offset = stream.tell()
-    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if key not in fields]
+    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if not fields.get(key)]
     if missing:
         raise _damaged(path, f"its header lacks {', '.join(missing)}")
     return fields, offset

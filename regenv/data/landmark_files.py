@@ -85,7 +85,9 @@ def check_inside(path: Path, points: FloatArray, grid: Grid, image: str) -> None
 def _read_csv(path: Path, text: str, ndim: int) -> tuple[list[list[float]], list[str]]:
     lines = text.splitlines()
     comments = " ".join(line for line in lines if line.lstrip().startswith("#"))
-    ras = re.search(r"\bRAS\b", comments, re.IGNORECASE) is not None
+    ras, lps = (re.search(rf"\b{system}\b", comments, re.IGNORECASE) for system in ("RAS", "LPS"))
+    if ras and lps:
+        raise DataError(f"landmarks {path.name} name both RAS and LPS in their comments; name the one that they are in")
     columns = list(range(ndim))
     name_column: int | None = ndim
     points: list[list[float]] = []

@@ -117,6 +117,9 @@ def test_a_missing_voxel_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.raw").unlink()
     with pytest.raises(DataError, match=r"a\.mhd names its voxels' file a\.raw, which is missing"):
         read_image(path)
+    path.write_text(path.read_text().replace("ElementDataFile = a.raw", "ElementDataFile ="))
+    with pytest.raises(DataError, match=r"a\.mhd is truncated or damaged \(its header lacks ElementDataFile\)"):
+        read_image(path)
 
 
 # Missing geometry.

@@ -66,6 +66,7 @@ BAD = {
     "h.txt": ("point\n1 2 3\n", r"the second line must be the number of points|announces"),
     "i.fcsv": ("# CoordinateSystem = IJK\n1,1,1,1\n", r"coordinate system IJK; export them as LPS or RAS"),
     "j.mrk.json": ("{}", r"landmarks j\.mrk\.json are no 3D Slicer markups"),
+    "both.csv": ("# RAS of the scanner, turned to LPS\n1,2,3\n", r"both\.csv name both RAS and LPS in their comments"),
     "k.xml": ("<a/>", r"landmarks k\.xml have an unknown format; give \.csv"),
     "l.txt": ("", r"landmarks l\.txt must begin"),
 }

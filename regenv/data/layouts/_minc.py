@@ -4,7 +4,7 @@ MINC 1, by the reference of the format (McConnell Brain Imaging Centre, "MINC 1.
 ``image`` has the dimensions ``xspace``, ``yspace``, ``zspace`` in the order in which they are stored, each a variable
 with the attributes ``start``, ``step`` and ``direction_cosines``; integers from ``valid_range`` stand for values from
 ``image-min`` to ``image-max``, which are given for the volume or for each slice; ``signtype`` says whether they are
-signed.
+signed; without it bytes are not and longer integers are.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _values(variables: dict[str, Any], image: Any) -> NDArray[np.float32]:
     stored = np.array(image.data)
     if stored.dtype.kind == "f":
         return stored.astype(np.float32)
-    if getattr(image, "signtype", b"").startswith(b"unsigned"):
+    default = b"unsigned" if stored.dtype.itemsize == 1 else b"signed__"
+    if getattr(image, "signtype", default).startswith(b"unsigned"):
         stored = stored.view(stored.dtype.str.replace("i", "u"))
     info = np.iinfo(stored.dtype)
     low, high = (float(v) for v in np.sort(getattr(image, "valid_range", (info.min, info.max))))

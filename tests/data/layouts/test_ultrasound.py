@@ -106,6 +106,21 @@ def test_minc_1(tmp_path: Path, order: tuple[str, str, str], per_slice: bool) ->
     np.testing.assert_allclose(lps, ras * [-1, -1, 1], atol=1e-9)
 
 
+def test_bytes_of_minc_1_are_unsigned_unless_told(tmp_path: Path) -> None:
+    """By the reference of the format, for which integers of more bytes are signed."""
+    stored = np.array([0, 1, 127, 128, 200, 255], np.uint8).reshape(1, 2, 3)
+    path = tmp_path / "a.mnc"
+    with netcdf_file(path, "w") as file:
+        for name, size in zip(("zspace", "yspace", "xspace"), stored.shape, strict=True):
+            file.createDimension(name, size)
+            axis = file.createVariable(name, "i", ())
+            axis.start, axis.step = 0.0, 1.0
+        file.createVariable("image", "b", ("zspace", "yspace", "xspace"))[:] = stored.view(np.int8)
+        for name, value in (("image-min", 0.0), ("image-max", 255.0)):
+            file.createVariable(name, "d", ()).data[...] = value
+    np.testing.assert_allclose(read_minc(path, "us").array, stored, atol=1e-4)
+
+
 def test_itk_leaves_the_coordinates_of_minc_as_they_are(tmp_path: Path) -> None:
     made = sitk.Cast(trees.image(trees.FIXED_MARKS, 1, origin=(101.5, -202.5, 30.0)), sitk.sitkFloat32)
     raw = trees.save(tmp_path / "a.mnc", made).read_bytes()
