@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
+from regenv.core.resample import label_resample
 from regenv.data import manifest
 from regenv.data.cache import MemoryCache
-from regenv.data.frames import case_generator, inside, tilt_moving, with_random_frame
+from regenv.data.frames import case_generator, tilt_moving, with_random_frame
 from regenv.data.image_io import check_same_grid, read_header, read_image, read_labels
 from regenv.data.landmark_files import check_inside, read_landmarks
 from regenv.data.manifest import Row
+from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.transform_files import overlap, read_transform
 from regenv.errors import DataError
@@ -106,10 +108,10 @@ class FolderDataset:
         """
         row, k = self._cases[index]
         if not row.random_frame:
-            return self._memory.get(("row", row.line), lambda: self._load_row(row), _bytes)
+            return self._memory.get(("row", row.line), lambda: self._load_row(row), bytes_held)
 
         def framed() -> ImagePair:
-            base = self._memory.get(("row", row.line), lambda: self._load_row(row), _bytes)
+            base = self._memory.get(("row", row.line), lambda: self._load_row(row), bytes_held)
             rng = case_generator("folder", row.id, k)
             # Where landmarks are the only truth, a crop would cut some of it off.
             known = base.truth is not None and base.truth.transform is not None
@@ -120,7 +122,7 @@ class FolderDataset:
             )
             return replace(pair, id=self.ids[index])
 
-        return self._memory.get(("case", index), framed, _bytes)
+        return self._memory.get(("case", index), framed, bytes_held)
 
     def _load_row(self, row: Row) -> ImagePair:
         try:
@@ -389,23 +391,4 @@ def _on_grid(array: NDArray[Any] | None, grid: Grid, target: Grid) -> NDArray[An
     """Labels of one grid at the voxel centres of another in the same frame, nearest neighbour, 0 outside."""
     if array is None or (grid.size == target.size and np.allclose(grid.index_to_physical, target.index_to_physical)):
         return array
-    points = target.points().reshape(-1, target.ndim)
-    there = inside(grid, points)
-    index = np.rint(transform_points(grid.physical_to_index, points[there])).astype(np.intp)
-    index = np.clip(index, 0, np.asarray(grid.size) - 1)
-    out = np.zeros(len(points), dtype=array.dtype)
-    out[there] = array[tuple(index.T[::-1])]
-    return out.reshape(target.shape)
-
-
-def _bytes(pair: ImagePair) -> int:
-    truth = pair.truth or Truth()
-    arrays = (
-        pair.fixed.array,
-        pair.moving.array,
-        pair.fixed_mask,
-        pair.moving_mask,
-        truth.labels_fixed,
-        truth.labels_moving,
-    )
-    return sum(a.nbytes for a in arrays if a is not None)
+    return label_resample(array, grid, target)

@@ -10,6 +10,7 @@ import regenv  # noqa: F401  (registers the ids)
 from regenv.core.geometry import transform_points
 from regenv.data.dataset import make_dataset
 from regenv.data.population import load_population
+from regenv.data.shapes import variants
 from regenv.errors import OptionError
 
 IDS = ("CTMR-Affine2D-v0", "CardiacMR-SDM2D-v0", "BrainMR-SDM-v0", "SliceMR-Rigid-v0")
@@ -34,6 +35,15 @@ def test_the_oracle_brings_shapes_together(env_id):
         assert info["tre"] < max(1.0, 0.6 * start)
         gains.append(info["similarity"] - before)
     assert np.median(gains) > 0
+
+
+def test_a_subject_is_deformed_once(monkeypatch):
+    deformed, calls = variants.deformed, []
+    monkeypatch.setattr(variants, "deformed", lambda *given: calls.append(1) or deformed(*given))
+    dataset = make_dataset("shapes", model="sdm", ndim=2, recipe="cardiac_slices", extent_mm=128.0)
+    for index in (0, len(set(dataset.subjects)), 0):
+        dataset.load(index)
+    assert calls == [1]
 
 
 def test_every_case_of_a_subject_is_the_same_pair_elsewhere():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from regenv.core.geometry import transform_points
+from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
-from regenv.data.folder import FolderDataset
+from regenv.data.folder import FolderDataset, _on_grid
 from regenv.data.image_io import read_image
 from regenv.data.simulate import simulated_cbct
 from tests.data import files
@@ -62,6 +62,15 @@ def test_it_is_seeded_by_its_name_and_kept(ct_file: Path, tmp_path: Path) -> Non
     np.testing.assert_array_equal(one.array, again.array)
     assert one.array.shape != other.array.shape or np.abs(one.array - other.array).max() > 10
     assert len(list((tmp_path / "cache").rglob("*.npz"))) == 2
+
+
+def test_labels_half_way_between_voxels_go_to_the_upper_one() -> None:
+    """As in all resampling of labels here and in ITK: halves to even would widen every second label."""
+    labels = np.tile(np.arange(8, dtype=np.int32), (2, 2, 1))
+    grid = Grid((8, 2, 2), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
+    between = Grid((7, 2, 2), (1.0, 1.0, 1.0), (0.5, 0.0, 0.0), np.eye(3))
+    found = _on_grid(labels, grid, between)
+    assert found is not None and found[0, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_row_that_simulates(ct_file: Path) -> None:

@@ -13,7 +13,8 @@ from regenv.data.cache import MemoryCache
 from regenv.data.dataset import SPLITS
 from regenv.data.frames import MAX_CROP, case_generator, tilt_moving, with_random_frame
 from regenv.data.layouts._slices import slice_pair
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.packing import bytes_held
+from regenv.data.pair import ImagePair
 from regenv.errors import DataError, check_option
 
 COMMON_OPTIONS = {
@@ -180,7 +181,7 @@ class LayoutDataset:
         Raises:
             DataError: If a file cannot be used; the message names it and the mend.
         """
-        return self._memory.get(index, lambda: self._load(self._cases[index]), _bytes)
+        return self._memory.get(index, lambda: self._load(self._cases[index]), bytes_held)
 
     def _load(self, case: Case) -> ImagePair:
         try:
@@ -317,12 +318,3 @@ def _alignment(pair: ImagePair, one_frame: bool) -> np.ndarray:
     if not one_frame:
         alignment[:d, d] = pair.moving.grid.centre - pair.fixed.grid.centre
     return alignment
-
-
-def _bytes(pair: ImagePair) -> int:
-    truth = pair.truth or Truth()
-    arrays = (
-        *(pair.fixed.array, pair.moving.array, pair.fixed_mask, pair.moving_mask),
-        *(truth.labels_fixed, truth.labels_moving),
-    )
-    return sum(a.nbytes for a in arrays if a is not None)

@@ -12,6 +12,7 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.cache import MemoryCache, cached, digest
 from regenv.data.frames import MAX_CROP, case_generator, with_random_frame
+from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.shapes import variants
 from regenv.data.shapes.acquisition import Acquisition, acquire, draw_contrasts, make_pools
@@ -74,12 +75,10 @@ class ShapesDataset:
         if not 0 <= index < len(self.ids):
             raise IndexError(f"pair {index} of {len(self.ids)} in {self.name} ({self.split})")
         number = index % SUBJECTS[self.split]
-        whole = self._held.get(number, lambda: self._subject(number), _bytes)
+        whole = self._held.get(number, lambda: self._variant(self._subject(number), number), bytes_held)
+        plain = self.ndim == 3 and self._imaging == "volume" and self._population is None
         rng = case_generator("shapes", self.split, index)
-        if self.ndim == 3 and self._imaging == "volume" and self._population is None:
-            moved = with_random_frame(whole, rng)
-        else:
-            moved = with_random_frame(self._variant(whole, number), rng, max_crop=(0.0, MAX_CROP))
+        moved = with_random_frame(whole, rng, max_crop=MAX_CROP if plain else (0.0, MAX_CROP))
         return replace(moved, id=self.ids[index], subject=self.subjects[index])
 
     def _variant(self, whole: ImagePair, number: int) -> ImagePair:
@@ -153,8 +152,3 @@ def as_image(picture: Acquisition, anatomy: Anatomy, voxel_mm: float) -> tuple[I
 
 def _unpacked(packed: NDArray[np.float64], shape: tuple[int, ...]) -> Grid:
     return Grid(shape[::-1], tuple(packed[4]), tuple(packed[3]), packed[:3])
-
-
-def _bytes(pair: ImagePair) -> int:
-    assert pair.fixed_mask is not None and pair.moving_mask is not None
-    return sum(a.nbytes for a in (pair.fixed.array, pair.moving.array, pair.fixed_mask, pair.moving_mask))
