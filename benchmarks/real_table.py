@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.real.experiments import EXPERIMENTS, STARTS, Experiment, Row, run_experiment
+from benchmarks.real.folders import CASES
 from regenv.errors import DataError
+from regenv.evaluation.track import write_atomically
 from regenv.registration import get_task
 
 OUT = Path(__file__).with_name("REAL.md")
@@ -69,7 +71,7 @@ def run(data: Path, work: Path, starts: int, experiments: Sequence[Experiment] =
         path = work / f"{experiment.slug}-{starts}.json"
         if not path.is_file():
             rows = list(run_experiment(experiment, data, work, starts, lambda line: print(line, file=sys.stderr)))
-            path.write_text(json.dumps(rows), encoding="utf-8")
+            write_atomically(path, json.dumps(rows).encode())
         tables.append(json.loads(path.read_text(encoding="utf-8")))
     return tables
 
@@ -133,9 +135,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds the public images")
     parser.add_argument("--work", type=Path, default=Path("build/real"), help="folder for pairs and rows")
-    parser.add_argument("--starts", type=int, default=STARTS, help=f"starts of each pair (default {STARTS})")
+    parser.add_argument(
+        "--starts", type=int, default=STARTS, help=f"starts of each pair (default {STARTS}, at most {CASES})"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="the page (default benchmarks/REAL.md)")
     given = parser.parse_args(argv)
+    if not 1 <= given.starts <= CASES:
+        parser.error(f"--starts {given.starts} must be 1 to {CASES}: pairs that lie in one frame have so many cases")
     try:
         tables = run(given.data, given.work, given.starts)
     except DataError as error:
@@ -143,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     spread = (given.work / "knee" / "spread_mm.txt").read_text(encoding="utf-8").strip()
     page = report(tables, EXPERIMENTS, given.starts, spread)
-    given.out.write_text(page, encoding="utf-8")
+    write_atomically(given.out, page.encode())
     print(page)
     return 0
 

@@ -17,19 +17,14 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 
-def run_agent(env: Any, agent: Any, observation: Any, info: dict[str, Any]) -> dict[str, Any]:
-    """Plays an episode to its end; gives the last info."""
+def run_greedy(env: Any, observation: Any, info: dict[str, Any], agent: GreedySearch) -> None:
+    """Greedy search on the environment's similarity; ``agent`` keeps its batched environment between episodes."""
     agent.attach(env)
     agent.reset(observation, info)
     while True:
-        observation, _, terminated, truncated, info = env.step(agent.act(observation))
+        observation, _, terminated, truncated, _ = env.step(agent.act(observation))
         if terminated or truncated:
-            return info
-
-
-def run_greedy(env: Any, observation: Any, info: dict[str, Any], agent: GreedySearch) -> None:
-    """Greedy search on the environment's similarity; ``agent`` keeps its batched environment between episodes."""
-    run_agent(env, agent, observation, info)
+            return
 
 
 def run_oracle(env: Any) -> None:

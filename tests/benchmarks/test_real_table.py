@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.real import classical, methods
 from benchmarks.real.experiments import EXPERIMENTS, Experiment, run_experiment
-from benchmarks.real.folders import smooth_population, write_folders
+from benchmarks.real.folders import CASES, smooth_population, write_folders
 from benchmarks.real.wrist import (
     FOLDER,
     FRAMES,
@@ -205,6 +205,13 @@ def test_affine_registration_from_a_rigid_start(folders: Path) -> None:
     got = np.array([found.TransformPoint(p.tolist()) for p in points])
     assert np.abs(got - transform_points(known, points)).max() < 1.0
     assert classical.spread_mm(fixed, [found, found]) == 0.0
+
+
+def test_more_starts_than_cases_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pairs that lie in one frame have ten cases: the page would name more starts than were made."""
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--work", str(tmp_path / "work"), "--starts", str(CASES + 1)])
+    assert "--starts 11 must be 1 to 10" in capsys.readouterr().err
 
 
 def test_a_folder_without_the_images_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
