@@ -1,7 +1,7 @@
 """Relaxation times and proton densities of the tissues.
 
-T1 and T2 at 1.5 and 3 T after Stanisz et al., Magn. Reson. Med. 54 (2005) 507-512 (blood, cord, muscle, heart, liver,
-kidney); de Bazelaire et al., Radiology 230 (2004) 652-659 (abdomen, marrow, prostate); Gold et al., Am. J. Roentgenol.
+T1 and T2 at 1.5 and 3 T after Stanisz et al., Magn. Reson. Med. 54 (2005) 507-512 (blood, cord, heart); de Bazelaire et
+al., Radiology 230 (2004) 652-659 (abdomen, liver and kidney among it; prostate's T1); Gold et al., Am. J. Roentgenol.
 183 (2004) 343-351 (knee: cartilage, synovial fluid, fat, marrow, muscle); Bojorquez et al., Magn. Reson. Imaging 35
 (2017) 69-80 (brain at 3 T) and Wansapura et al., J. Magn. Reson. Imaging 9 (1999) 531-538 (its T2). Fat and marrow have
 Gold's T2, measured with long echo trains, which is why fat is bright in fast spin echo. Values without a published
