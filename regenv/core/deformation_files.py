@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, is_zipfile
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _KEYS = {"format", "steps", "scales", "extent_mm", "sigmas", "explained", "source"}
+_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, BadZipFile, EOFError, zlib.error, RuntimeError, OSError)
+"""What reading a file that was cut off or overwritten ends in."""
+
 _STEPS = 32767  # coefficients are 16-bit integers: off by at most 1.6e-5 of a mode's largest
 
 
@@ -51,10 +55,11 @@ def read_model(path: Path) -> tuple[NDArray[np.float32], float, FloatArray, Floa
         FileNotFoundError: If there is none.
         ValueError: If it holds no model.
     """
+    with path.open("rb") as file:
+        packed = is_zipfile(file)
     try:
-        with path.open("rb") as file:
-            if not is_zipfile(file):
-                raise ValueError("it is no NPZ file")
+        if not packed:
+            raise ValueError("it is no NPZ file")
         with np.load(path, allow_pickle=False) as arrays:
             held = {key: arrays[key] for key in arrays.files}
         if int(held.get("format", _FORMAT)) != _FORMAT:
@@ -64,7 +69,7 @@ def read_model(path: Path) -> tuple[NDArray[np.float32], float, FloatArray, Floa
         steps, scales = held["steps"], held["scales"]
         modes = (steps * scales.reshape((-1,) + (1,) * (steps.ndim - 1))).astype(np.float32)
         return modes, float(held["extent_mm"]), held["sigmas"], held["explained"], str(held["source"])
-    except (KeyError, ValueError, TypeError, AttributeError, BadZipFile, EOFError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path} is no model that StatisticalDeformation.save wrote: {error}") from error
 
 

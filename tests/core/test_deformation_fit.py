@@ -280,3 +280,19 @@ def test_a_spline_that_does_not_cover_the_cube_is_refused():
     spline = sitk.BSplineTransformInitializer(sitk.Image([100, 50], sitk.sitkFloat32), [4, 4], 3)
     with pytest.raises(ValueError, match=r"field 1 is a B-spline over .* x .* mm, .* cube of 90 mm"):
         StatisticalDeformation.fit_sitk([sitk.TranslationTransform(2, (3.0, 1.0)), spline], 90.0, 5, 1)
+
+
+def test_a_damaged_file_is_named_whatever_is_damaged(tmp_path):
+    path, rng = tmp_path / "model.npz", np.random.default_rng(0)
+    StatisticalDeformation(rng.normal(size=(2, 2, 8, 8)), 100.0, np.ones(2), np.full(2, 0.4)).save(path)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(300):
+        broken = bytearray(whole)
+        broken[rng.integers(len(broken))] ^= int(rng.integers(1, 256))
+        path.write_bytes(broken)
+        try:
+            StatisticalDeformation.load(path)  # some bytes are dates and the like
+        except ValueError as error:
+            assert "model.npz" in str(error)
+            refused += 1
+    assert refused > 200
