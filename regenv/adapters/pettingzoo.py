@@ -82,7 +82,17 @@ def parallel_env(
     engine = Engine(config, lanes=1)
     team = _team(engine, agents, region_size)
     kind: Any = type("RegistrationParallelEnv", (_ParallelRegistration, base), {})
-    return kind(engine, team, "sum" if agents == "axes" else combine, combine == "confidence", render_mode)
+    how = "sum" if agents == "axes" else combine
+    own = {"agents": agents, "combine": combine, "region_size": region_size, "render_mode": render_mode}
+    made_by = (env_id, {**own, "preset": preset, **keywords})
+    return kind(engine, team, how, combine == "confidence", render_mode, made_by)
+
+
+def _restored(env_id: str, keywords: dict[str, Any], episode: dict[str, Any] | None, rng: np.random.Generator) -> Any:
+    """An unpickled environment: kernels read images by address, so a copy has to load its own."""
+    env = parallel_env(env_id, **keywords)
+    env.restore(episode, rng)
+    return env
 
 
 class _Member:
@@ -182,7 +192,13 @@ class _ParallelRegistration:
     """The environment; :func:`parallel_env` gives it PettingZoo's base class."""
 
     def __init__(
-        self, engine: Engine, team: dict[str, _Member], how: str, confident: bool, render_mode: str | None
+        self,
+        engine: Engine,
+        team: dict[str, _Member],
+        how: str,
+        confident: bool,
+        render_mode: str | None,
+        made_by: tuple[str, dict[str, Any]],
     ) -> None:
         self.metadata = {"name": engine.config.task.id, "render_modes": list(RENDER_MODES), "is_parallelizable": True}
         self.render_mode = render_mode
@@ -193,7 +209,21 @@ class _ParallelRegistration:
         self.observation_spaces = {name: self._seen(member) for name, member in team.items()}
         self.action_spaces = {name: self._proposals(member) for name, member in team.items()}
         self.state_space = engine.observation_space
+        self._made_by = made_by
         self._rng, _ = seeding.np_random(None)
+
+    def __reduce__(self) -> Any:
+        begun = self._engine.canvas.cases[0] is not None
+        episode = {**self._engine.get_state(0), "agents": list(self.agents)} if begun else None
+        return _restored, (*self._made_by, episode, self._rng)
+
+    def restore(self, episode: dict[str, Any] | None, rng: np.random.Generator) -> None:
+        """Takes over an episode and the generator of another environment that was made alike."""
+        self._rng = rng
+        if episode is not None:
+            self._engine.set_state(0, episode)
+            self._load_regions()
+            self.agents = list(episode["agents"])
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """Space of an agent's observation: fixed and moved slices of its region, uint8, channels first."""
@@ -209,15 +239,10 @@ class _ParallelRegistration:
         """Draws a pair and a start, or takes ``options["pair"]`` and ``["start"]``; PettingZoo has others ignored."""
         if seed is not None:
             self._rng, _ = seeding.np_random(seed)
-        before = self._engine.canvas.cases[0]
         known = {key: value for key, value in (options or {}).items() if key in ("pair", "start")}
         self._engine.begin(0, self._rng, known)
         self._engine.refresh()
-        case = self._engine.case(0)
-        if case is not before:
-            for member in self._team.values():
-                if member.canvas is not None:
-                    member.canvas.load(0, case)
+        self._load_regions()
         self.agents = list(self.possible_agents)
         return self._observations(), self._infos()
 
@@ -259,6 +284,13 @@ class _ParallelRegistration:
     def unwrapped(self) -> Any:
         """The environment itself."""
         return self
+
+    def _load_regions(self) -> None:
+        """Shows the agents' regions of the case, where it is a new one."""
+        case = self._engine.case(0)
+        for member in self._team.values():
+            if member.canvas is not None and member.canvas.cases[0] is not case:
+                member.canvas.load(0, case)
 
     def _seen(self, member: _Member) -> spaces.Box:
         if member.canvas is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import gymnasium as gym
@@ -31,6 +32,20 @@ def test_pettingzoos_parallel_tests_pass(env_id):
         env = parallel_env(env_id, **TEAMS[env_id], horizon=8)
         pettingzoo_test.parallel_api_test(env, num_cycles=20)
     pettingzoo_test.parallel_seed_test(lambda: parallel_env(env_id, **TEAMS[env_id], horizon=6), num_cycles=12)
+
+
+def test_a_pickled_copy_goes_on_alike():
+    env = parallel_env("CTMR-Affine2D-v0", agents=2, combine="mean")
+    assert pickle.loads(pickle.dumps(env)).agents == []
+    env.reset(seed=4)
+    env.step(dict.fromkeys(env.agents, 3))
+    copy = pickle.loads(pickle.dumps(env))
+    for actions in (dict.fromkeys(env.agents, action) for action in (0, 7)):
+        one, two = env.step(actions), copy.step(actions)
+        assert one[1:4] == two[1:4]
+        for name in env.agents:
+            np.testing.assert_array_equal(one[0][name], two[0][name])
+    np.testing.assert_array_equal(env.reset()[1]["region_0"]["start"], copy.reset()[1]["region_0"]["start"])
 
 
 def test_one_agent_that_is_sure_is_the_single_environment():
