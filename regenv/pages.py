@@ -32,7 +32,7 @@ _KINDS = {
     "t": "translation along {}",
     "r": "rotation about {}",
     "s": "log-scale along {}",
-    "h": "shear of {}",
+    "h": "shear of {} along {}",
 }
 _UNITS = {"mm": "mm", "deg": "degrees", "%": "%", "sd": "standard deviations"}
 _TEST_SPLIT = "On the test split nothing of the truth is there."
@@ -154,9 +154,7 @@ def _action_space(p: _Parts) -> str:
 
 def _freedom(name: str) -> str:
     kind, axes = name[0], name[1:]
-    if kind == "h":
-        return f"shear of {axes[0]} along {axes[1]}"
-    return _KINDS[kind].format(axes or "all axes")
+    return _KINDS[kind].format(*(axes if kind == "h" else [axes or "all axes"]))
 
 
 def _observation_space(p: _Parts) -> str:

@@ -241,7 +241,13 @@ class StatisticalDeformation:
         """``(lanes, K)`` zeros."""
         return np.zeros((lanes, self.n_parameters))
 
-    def step(self, states: ArrayLike, coefficients: ArrayLike, frames: ArrayLike | None = None) -> FloatArray:
+    def step(
+        self,
+        states: ArrayLike,
+        coefficients: ArrayLike,
+        frames: ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> FloatArray:
         """Adds steps to states, lane by lane.
 
         A lane whose result would leave the bound, or fold (:data:`LEAST_DETERMINANT`), is returned unchanged, bit for
@@ -251,6 +257,7 @@ class StatisticalDeformation:
             states: ``(B, K)`` coefficients in standard deviations.
             coefficients: ``(B, K)`` steps.
             frames: Not used: displacements are in local mm. There, so that all models step alike.
+            threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, one for few lanes.
 
         Returns:
             ``(B, K)`` new states; the arguments are left alone.
@@ -264,7 +271,7 @@ class StatisticalDeformation:
         out = np.empty_like(state)
         model = (self._flat, self.ndim, self.cells / self.extent_mm)
         limits = (BOUND + _TOLERANCE, LEAST_DETERMINANT)
-        threads = None if len(state) >= _LANES_OF_THREADS else 1
+        threads = threads if len(state) >= _LANES_OF_THREADS else 1
         run_lanes(step_lanes, len(state), *model, state, steps, *limits, *self._checks, out, threads=threads)
         return out
 

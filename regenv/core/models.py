@@ -149,10 +149,15 @@ class MatrixModel:
         steps(t, s, f, self.generators, self.name != "affine", self.name == "similarity", out)
         return out
 
-    def log(self, transforms: ArrayLike) -> FloatArray:
+    def log(self, transforms: ArrayLike, nearest: bool = False) -> FloatArray:
         """The ``(B, K)`` coefficients (mm, degrees, %) whose :meth:`exp` is the transform.
 
         The principal logarithm: rotations within 180 degrees. For coefficients in a frame F give ``F^-1 T F``.
+
+        Args:
+            transforms: ``(B, d + 1, d + 1)`` matrices.
+            nearest: Where an affine matrix has no real logarithm, which happens about half a turn away, to give that
+                of its rotation plus that of its stretch, which is finite; :meth:`exp` does not take it back.
 
         Raises:
             ValueError: If a matrix is not of this group, or has no real logarithm.
@@ -161,7 +166,7 @@ class MatrixModel:
         d = self.ndim
         linear = t[:, :d, :d]
         if self.name == "affine":
-            linear_log = np.stack([_log_general(m) for m in linear]) if len(t) else np.zeros((0, d, d))
+            linear_log = np.stack([_log_general(m, nearest) for m in linear]) if len(t) else np.zeros((0, d, d))
         else:
             linear_log = _log_scaled_rotation(linear, self.name)
         # exp of [[L, u], [0, 0]] is [[exp L, phi(L) u], [0, 1]] with phi(L) = sum_k L^k / (k + 1)!.
@@ -169,6 +174,16 @@ class MatrixModel:
         generators = self.generators[d:, :d, :d].reshape(self.n_parameters - d, d * d)
         rest = linear_log.reshape(len(t), d * d) @ np.linalg.pinv(generators)
         return np.concatenate([velocity, rest], axis=1)
+
+    def contains(self, transform: ArrayLike) -> bool:
+        """Whether a homogeneous ``(d + 1, d + 1)`` matrix that does not mirror is one of this group."""
+        if self.name == "affine":
+            return True
+        try:
+            self.log(np.asarray(transform, dtype=np.float64)[None])
+        except ValueError:
+            return False
+        return True
 
     def identity(self, lanes: int = 1) -> FloatArray:
         """``(lanes, d + 1, d + 1)`` identity matrices."""
@@ -256,8 +271,8 @@ def _rotation_vectors(rotation: FloatArray) -> FloatArray:
     return vectors
 
 
-def _log_general(linear: FloatArray) -> FloatArray:
-    """The real principal logarithm of a square matrix."""
+def _log_general(linear: FloatArray, nearest: bool) -> FloatArray:
+    """The real principal logarithm of a square matrix; see :meth:`MatrixModel.log` for where it has none."""
     from scipy.linalg import logm
 
     if not np.linalg.det(linear) > 0:
@@ -265,6 +280,9 @@ def _log_general(linear: FloatArray) -> FloatArray:
     logarithm = np.asarray(logm(linear))
     if np.iscomplexobj(logarithm):
         if np.abs(logarithm.imag).max() > 1e-9:
+            if nearest:
+                u, s, vt = np.linalg.svd(linear)
+                return _log_scaled_rotation((u @ vt)[None], "rigid")[0] + (vt.T * np.log(s)) @ vt
             raise ValueError(f"the linear part {linear.tolist()} has no real logarithm")
         logarithm = logarithm.real
     return np.ascontiguousarray(logarithm, dtype=np.float64)

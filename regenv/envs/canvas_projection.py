@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from regenv.core.camera import index_rays
 from regenv.core.projection import depth, project, sees, windowed_sums
-from regenv.envs.canvas import ALL, Canvas, LevelBuffers
+from regenv.envs.canvas import ALL, Canvas, LevelBuffers, render_one
 from regenv.envs.cases import Case
 from regenv.envs.views import View
 from regenv.errors import DataError
@@ -64,8 +64,6 @@ class ProjectionCanvas(Canvas):
         self._outside[lane] = case.fixed_background if self._imaging == "depth" else 0.0
 
     def _render_fixed(self, buffers: LevelBuffers, lane: int, case: Case) -> None:
-        from regenv.envs.canvas import render_one
-
         planes = self._planes[self.levels.index(buffers)][lane]
         mask = np.ones_like(case.fixed) if case.mask is None else case.mask
         for v, plane in enumerate(planes):  # each radiograph is an image of its own, in pixels of its detector
@@ -118,4 +116,5 @@ class ProjectionCanvas(Canvas):
                 buffers.moved[lanes],
                 buffers.moved_u8[lanes],
                 buffers.sums[lanes],
+                threads=self.threads,
             )

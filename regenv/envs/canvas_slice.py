@@ -88,6 +88,7 @@ class SliceCanvas(Canvas):
                 buffers.moved[lanes],
                 buffers.moved_u8[lanes],
                 buffers.sums[lanes],
+                threads=self.threads,
             )
 
 

@@ -115,9 +115,10 @@ def privileged_of(pair: ImagePair, model: TransformModel | None = None) -> Privi
         moving = transform_points(truth.transform, fixed)
     if fixed is None or moving is None or (truth.transform is None and len(fixed) < pair.ndim):
         return None
-    if truth.transform is not None and (model is None or isinstance(model, MatrixModel)):
+    model = model or get_model("rigid", pair.ndim)
+    if truth.transform is not None and isinstance(model, MatrixModel) and model.contains(truth.transform):
         return Privileged(truth.transform, fixed, moving, truth)
-    return Privileged(fit_points(model or get_model("rigid", pair.ndim), pair, fixed, moving), fixed, moving, truth)
+    return Privileged(fit_points(model, pair, fixed, moving), fixed, moving, truth)
 
 
 class CaseSource:

@@ -104,10 +104,12 @@ class Engine:
             config.actions, self.model, steps=config.steps, default_steps=task.steps, stop=config.stop
         )
         self.canvas = self.make_canvas(lanes, self.view)
-        self.motion = make_motion(self.model, lanes, self.view.extent_mm)
+        self.motion = make_motion(self.model, lanes, self.view.extent_mm, config.threads)
         self._make_potentials()
         self._dtype = np.dtype(config.dtype)
         self._ids = np.full(lanes, "", dtype=object)
+        self._placed: list[Case | None] = [None] * lanes  # what canvas, potentials and motion are all ready for
+        self._shown = np.zeros(lanes, dtype=bool)  # lanes rendered since their episode began
         self.transforms = np.tile(self.motion.identity, (lanes, *[1] * self.motion.identity.ndim))
         self.starts = self.transforms.copy()
         self.elapsed = np.zeros(lanes, np.int64)
@@ -191,7 +193,9 @@ class Engine:
     def place(self, lane: int, index: int, transform: NDArray[np.float64]) -> None:
         """Puts pair ``index`` at a pose on a lane; renders the fixed image if the pair is new there."""
         case = self.source.case(index)
-        if self.canvas.cases[lane] is not case:
+        self._shown[lane] = False
+        if self._placed[lane] is not case:
+            self._placed[lane] = None  # until all of it has succeeded
             if self.config.goal is not None:
                 require_privileged(case, "goal", self.withheld)
             self.canvas.load(lane, case)
@@ -199,6 +203,7 @@ class Engine:
                 potential.load(self, lane)
             self._ids[lane] = case.id
             self.motion.load(lane, case)
+            self._placed[lane] = case
         self.transforms[lane] = transform
 
     def refresh(self, lanes: slice = ALL) -> None:
@@ -208,6 +213,7 @@ class Engine:
         self.potential[lanes] = (
             self.similarity[lanes] if self.reward is self._monitor else self.reward.values(self, lanes)
         )
+        self._shown[lanes] = True
 
     def step(
         self, actions: NDArray[Any], resting: NDArray[np.bool_] | None = None
@@ -230,6 +236,9 @@ class Engine:
         resting: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """As :meth:`step`, from coefficients ``(B, K)`` and STOP flags ``(B,)`` instead of actions."""
+        ready = self._shown if resting is None else self._shown | resting
+        if not ready.all():
+            raise RuntimeError(f"no episode has begun on lanes {np.flatnonzero(~ready).tolist()}: call reset() first")
         if resting is not None:
             coefficients = np.where(resting[:, None], 0.0, coefficients)
             stops = stops & ~resting
@@ -272,9 +281,10 @@ class Engine:
             "similarity": self.similarity[lanes].copy(),
             "pair_id": self._ids[lanes].copy(),
         }
-        if self.known[lanes].any():
-            info["tre"] = self.tre(lanes)
-            info["is_success"] = info["tre"] < self.config.task.success_mm
+        known = self.known[lanes]
+        if known.any():  # where it is not, what Gymnasium fills in for a lane without an entry
+            info["tre"] = np.where(known, self.tre(lanes), 0.0)
+            info["is_success"] = known & (info["tre"] < self.config.task.success_mm)
         return info
 
     # For training and planning

@@ -109,7 +109,7 @@ class MatrixMotion:
 
     def between(self, states: States, others: States, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Motion`."""
-        return self.model.log(self._way(states, others, self._frames[lanes]))
+        return self.model.log(self._way(states, others, self._frames[lanes]), nearest=True)
 
     def remaining(self, state: States, privileged: Privileged, lane: int) -> Remaining:
         """See :class:`Motion`."""
@@ -155,10 +155,12 @@ class DeformationMotion:
     Args:
         model: The deformation model.
         lanes: Number of lanes, B.
+        threads: Threads for more than one lane; None for the default.
     """
 
-    def __init__(self, model: Any, lanes: int) -> None:
+    def __init__(self, model: Any, lanes: int, threads: int | None = None) -> None:
         self.model = model
+        self._threads = threads
         self.identity = np.zeros(model.n_parameters)
         self._known = np.zeros(lanes, dtype=bool)
         self._points: list[LinearPoints | None] = [None] * lanes
@@ -175,7 +177,7 @@ class DeformationMotion:
 
     def advance(self, states: States, coefficients: NDArray[np.float64]) -> States:
         """See :class:`Motion`."""
-        return self.model.step(states, coefficients)
+        return self.model.step(states, coefficients, threads=self._threads)
 
     def tre(self, states: States, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Motion`."""
@@ -253,6 +255,8 @@ class DeformationRemaining:
         return self._points.errors(self._model.step(np.tile(self._state, (len(steps), 1)), steps))
 
 
-def make_motion(model: TransformModel, lanes: int, reach_mm: float) -> Motion:
+def make_motion(model: TransformModel, lanes: int, reach_mm: float, threads: int | None = None) -> Motion:
     """The motion of a model."""
-    return MatrixMotion(model, lanes, reach_mm) if isinstance(model, MatrixModel) else DeformationMotion(model, lanes)
+    if isinstance(model, MatrixModel):
+        return MatrixMotion(model, lanes, reach_mm)
+    return DeformationMotion(model, lanes, threads)

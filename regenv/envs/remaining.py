@@ -40,7 +40,7 @@ class MatrixRemaining:
     @property
     def coefficients(self) -> NDArray[np.float64]:
         """See :class:`Remaining`."""
-        return self._model.log(self._residual[None])[0]
+        return self._model.log(self._residual[None], nearest=True)[0]
 
     def errors(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """See :class:`Remaining`."""

@@ -47,7 +47,30 @@ class Potential(Protocol):
         ...
 
 
-class SimilarityPotential:
+class _ImagePotential:
+    """What is computed from images: the observed pixels, or the whole view volume.
+
+    Args:
+        canvas: Renders the volume; None for the observed pixels.
+    """
+
+    def __init__(self, canvas: Canvas | None) -> None:
+        self._canvas = canvas
+
+    def load(self, engine: Engine, lane: int) -> None:
+        """See :class:`Potential`."""
+        if self._canvas is not None:
+            self._canvas.load(lane, engine.case(lane))
+
+    def _rendered(self, engine: Engine, lanes: slice) -> Canvas:
+        """Where the moved images of some lanes now are."""
+        if self._canvas is None:
+            return engine.canvas
+        self._canvas.render(engine.transforms, lanes)
+        return self._canvas
+
+
+class SimilarityPotential(_ImagePotential):
     """An image similarity on the observed pixels, or on the whole view volume.
 
     Args:
@@ -60,18 +83,15 @@ class SimilarityPotential:
     uses_truth = False
 
     def __init__(self, similarity: Similarity, lanes: int, canvas: Canvas | None = None) -> None:
+        super().__init__(canvas)
         self.name = similarity.name
         self.similarity = similarity
         self._lanes = lanes
         self._states: NDArray[Any] | None = None
-        self._canvas = canvas
 
     def load(self, engine: Engine, lane: int) -> None:
         """See :class:`Potential`."""
-        if self._canvas is not None:
-            case = engine.canvas.cases[lane]
-            assert case is not None
-            self._canvas.load(lane, case)
+        super().load(engine, lane)
         canvas = self._canvas or engine.canvas
         level, one = canvas.levels[0], slice(lane, lane + 1)
         state = self.similarity.prepare(level.fixed[one], level.mask[one], canvas.view.volumetric)
@@ -81,9 +101,7 @@ class SimilarityPotential:
 
     def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        canvas = self._canvas or engine.canvas
-        if self._canvas is not None:
-            self._canvas.render(engine.transforms, lanes)
+        canvas = self._rendered(engine, lanes)
         level = canvas.levels[0]
         assert self._states is not None
         if self.similarity.has_sums:
@@ -160,22 +178,26 @@ class DicePotential:
         return np.array([0.0 if score is None else score.mean_dice(state) for score, state in scores])
 
 
-class LearnedPotential:
-    """Any callable ``f(fixed, moved, valid) -> (B,)`` on float32 ``(B, S, H, W)`` images, larger is better."""
+class LearnedPotential(_ImagePotential):
+    """Any callable ``f(fixed, moved, valid) -> (B,)`` on float32 ``(B, S, H, W)`` images, larger is better.
+
+    Args:
+        function: The callable.
+        name: The ``reward`` keyword's value.
+        canvas: Renders the volume, whose slices are then the images; None for the observed pixels.
+    """
 
     telescopes = True
     uses_truth = False
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, canvas: Canvas | None = None) -> None:
+        super().__init__(canvas)
         self.name = name
         self._function = function
 
-    def load(self, engine: Engine, lane: int) -> None:
-        """See :class:`Potential`."""
-
     def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        level = engine.canvas.levels[0]
+        level = self._rendered(engine, lanes).levels[0]
         values = np.asarray(
             self._function(level.fixed[lanes], level.moved[lanes], level.valid[lanes]), dtype=np.float64
         )
@@ -198,14 +220,14 @@ def make_potential(
             ``"package.module:function"`` for a learned metric.
         lanes: Number of lanes.
         withheld: Whether the truth is withheld (the test split).
-        canvas: Renders the volume where a similarity is to be computed on that instead of on the observed pixels.
+        canvas: Renders the volume where a similarity or a callable is to see that instead of the observed pixels.
 
     Raises:
         WithheldError: If it needs the truth on the test split.
         ValueError: On an unknown name.
     """
     if callable(reward):
-        return LearnedPotential(reward, getattr(reward, "__name__", type(reward).__name__))
+        return LearnedPotential(reward, getattr(reward, "__name__", type(reward).__name__), canvas)
     if reward == "none":
         return NoPotential()
     if reward in PRIVILEGED_REWARDS:
@@ -216,7 +238,7 @@ def make_potential(
         return DicePotential(lanes) if reward == "dice" else TruthPotential(reward)
     if ":" in reward:
         module, _, name = reward.partition(":")
-        return LearnedPotential(getattr(import_module(module), name), reward)
+        return LearnedPotential(getattr(import_module(module), name), reward, canvas)
     if reward not in SIMILARITIES:
         raise ValueError(f"unknown reward {reward!r}; {near_miss(reward, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
     return SimilarityPotential(get_similarity(reward), lanes, canvas)

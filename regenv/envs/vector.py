@@ -102,7 +102,8 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         """Begins an episode on every lane.
 
         Args:
-            seed: One seed (lane i gets ``seed + i``) or one for each lane.
+            seed: One seed (lane i gets ``seed + i``) or one for each lane; a lane that is not
+                reset keeps its generator.
             options: ``"pair"`` and ``"start"`` as in the single environment, the same for every lane or a list with one
                 for each; ``"reset_mask"`` ``(B,)`` bool resets some lanes only.
 
@@ -111,7 +112,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         """
         options = dict(options or {})
         mask = self._reset_mask(options.pop("reset_mask", None))
-        self._seed(seed)
+        self._seed(seed, mask)
         for lane in np.flatnonzero(mask):
             self._engine.begin(int(lane), self._generators[lane], self._lane_options(options, int(lane)))
         if mask.all():
@@ -168,7 +169,11 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
     def get_state(self) -> list[dict[str, Any]]:
         """The state of each lane, for planning."""
         return [
-            {**self._engine.get_state(lane), "rng": self.np_random[lane].bit_generator.state}
+            {
+                **self._engine.get_state(lane),
+                "rng": self.np_random[lane].bit_generator.state,
+                "over": bool(self._over[lane]),
+            }
             for lane in range(self.num_envs)
         ]
 
@@ -180,14 +185,15 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
             self._engine.set_state(lane, state)
             if "rng" in state:
                 self.np_random[lane].bit_generator.state = state["rng"]
-        self._over[:] = False
+            self._over[lane] = state.get("over", False)
         return self._engine.observation(), self._infos(np.ones(self.num_envs, dtype=bool))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:
-        """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)``."""
+        """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)`` or ``(N, K)``."""
         return self._engine.observe(pair_ids, transforms)
 
-    def _seed(self, seed: int | Sequence[int | None] | None) -> None:
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: NDArray[np.bool_] | None = None) -> None:
+        """Gives lanes their generators: those of the mask, and all that have none yet."""
         if seed is None and self._generators:
             return
         if seed is None or isinstance(seed, int | np.integer):
@@ -197,7 +203,8 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} lanes need one seed or as many, got {len(seeds)}")
         for lane, value in enumerate(seeds):
-            if value is None and self._generators and lane < len(self._generators):
+            kept = value is None or (mask is not None and not mask[lane])
+            if kept and lane < len(self._generators):
                 continue  # a lane without a seed goes on with the generator it has
             generator, used = seeding.np_random(value)
             self._generators[lane : lane + 1] = [generator]
@@ -215,10 +222,17 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _lane_options(self, options: dict[str, Any], lane: int) -> dict[str, Any]:
         chosen = dict(options)
-        if isinstance(chosen.get("pair"), list | tuple | np.ndarray):
-            chosen["pair"] = chosen["pair"][lane]
-        if "start" in chosen and np.ndim(chosen["start"]) == self._engine.motion.identity.ndim + 1:
-            chosen["start"] = chosen["start"][lane]
+        each = {
+            "pair": isinstance(chosen.get("pair"), list | tuple | np.ndarray),
+            "start": "start" in chosen and np.ndim(chosen["start"]) == self._engine.motion.identity.ndim + 1,
+        }
+        for name in (name for name, is_list in each.items() if is_list):
+            if len(chosen[name]) != self.num_envs:
+                raise ValueError(
+                    f"options[{name!r}] must be one for all or one for each of {self.num_envs} lanes, got "
+                    f"{len(chosen[name])}"
+                )
+            chosen[name] = chosen[name][lane]
         return chosen
 
     def _restart(self, over: NDArray[np.bool_]) -> dict[str, Any]:
@@ -256,9 +270,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         self.__dict__.update(state["attributes"])
         self._engine = Engine(state["config"], lanes=self.num_envs)
         if state["states"] is not None:
-            over = self._over.copy()
             self.set_state(state["states"])
-            self._over = over
 
 
 def parse_autoreset(mode: str | AutoresetMode) -> AutoresetMode:

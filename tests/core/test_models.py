@@ -132,3 +132,22 @@ def test_errors_name_the_mend():
         get_model("affine", 3).log(np.diag([-1.0, 1.0, 1.0, 1.0])[None])
     with pytest.raises(ValueError, match="not rigid"):
         get_model("rigid", 2).log(np.diag([1.0, -1.0, 1.0])[None])
+
+
+def test_an_affine_half_turn_with_unequal_scales_has_only_a_nearest_logarithm():
+    model = get_model("affine", 3)
+    turned = model.exp([[0, 0, 0, 180, 0, 0, 0, 0, 0, 0, 0, 0]]) @ model.exp([[3, 0, 0, 0, 0, 0, 5, 10, -10, 0, 0, 0]])
+    with pytest.raises(ValueError, match="no real logarithm"):
+        model.log(turned)
+    np.testing.assert_allclose(
+        np.abs(model.log(turned, nearest=True)[0, 3:]), [180, 0, 0, 5, 10, 10, 0, 0, 0], atol=1e-6
+    )
+    plain = model.exp([[1, 2, 3, 20, -10, 5, 5, 10, -10, 1, 2, 3]])
+    np.testing.assert_array_equal(model.log(plain, nearest=True), model.log(plain))
+
+
+def test_a_group_knows_its_own():
+    for name, scale, shear in (("rigid", 0, 0), ("similarity", 10, 0), ("affine", 10, 5)):
+        matrix = get_model("affine", 3).exp([[1, 2, 3, 20, -10, 5, scale, scale, scale, shear, 0, 0]])[0]
+        held = [other for other in ("rigid", "similarity", "affine") if get_model(other, 3).contains(matrix)]
+        assert held == ["rigid", "similarity", "affine"][["rigid", "similarity", "affine"].index(name) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import types
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +14,7 @@ import regenv
 from regenv.core.geometry import transform_points
 from regenv.core.tre import lattice_points, mean_tre
 from regenv.envs.views import VIEWS
-from regenv.errors import OptionError, WithheldError
+from regenv.errors import DataError, OptionError, WithheldError
 from tests.envs.blobs import Blobs
 
 RIGID = "CTCBCT-Rigid-v0"
@@ -251,6 +252,60 @@ def test_reward_region_volume_differs_from_the_slices(blobs):
         env.reset(seed=0)
         totals[region] = env.step(0)[1]
     assert totals["view"] != totals["volume"]
+
+
+def test_a_learned_metric_sees_the_region(blobs):
+    shapes = []
+
+    def metric(fixed, moved, valid):
+        shapes.append((fixed.shape, moved.shape, valid.shape))
+        return -np.abs(fixed - moved).mean((1, 2, 3))
+
+    env = gym.make(RIGID, dataset=blobs, reward=metric, reward_region="volume")
+    env.reset(seed=0)
+    env.step(0)
+    assert set(shapes) == {((1, 64, 64, 64),) * 3}
+
+
+def test_a_pair_that_fails_to_load_fails_again(blobs):
+    class Unlabelled(Blobs):
+        def load(self, index):
+            pair = super().load(index)
+            return replace(pair, truth=replace(pair.truth, labels_fixed=None)) if index == 1 else pair
+
+    env = gym.make(RIGID, dataset=Unlabelled(), reward="dice").unwrapped
+    env.reset(seed=0, options={"pair": "train-0"})
+    for _ in range(2):
+        with pytest.raises(DataError, match="train-1"):
+            env.reset(options={"pair": "train-1"})
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(0)
+    _, info = env.reset(options={"pair": "train-0", "start": blobs.load(0).truth.transform})
+    assert info["pair_id"] == "train-0" and info["tre"] < 1e-9
+
+
+def test_the_truth_of_a_rigid_environment_is_rigid(blobs):
+    class Stretched(Blobs):
+        def load(self, index):
+            pair = super().load(index)
+            return replace(pair, truth=replace(pair.truth, transform=pair.truth.transform @ np.diag([1.1, 1, 0.9, 1])))
+
+    env = gym.make(RIGID, dataset=Stretched()).unwrapped
+    _, info = env.reset(seed=0)
+    for matrix in (env.truth(), info["transform"]):
+        np.testing.assert_allclose(matrix[:3, :3].T @ matrix[:3, :3], np.eye(3), atol=1e-9)
+    _, info = env.reset(options={"pair": info["pair_id"], "start": env.truth()})
+    assert 0.5 < info["tre"] < 10.0  # what no rigid transform can take away
+
+
+@pytest.mark.parametrize("keywords", [{"parameters": True}, {"reward": "parameter_distance", "steps": (2.0,)}])
+def test_an_affine_pose_may_turn_all_the_way_round(keywords, blobs):
+    env = gym.make("CTCBCT-Affine-v0", dataset=blobs, **keywords).unwrapped
+    for seed in range(3):
+        env.reset(seed=seed)
+        about_x = 3 * 2 * len(env.config.steps or env.config.task.steps)
+        steps = [env.step(about_x) for _ in range(110)]
+        assert np.isfinite([reward for _, reward, *_ in steps]).all()
 
 
 def test_a_learned_metric_can_pay(blobs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import gymnasium as gym
@@ -11,6 +12,8 @@ import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import regenv  # noqa: F401
+from regenv.core import lanes
+from tests.envs.blobs import Blobs
 
 RIGID = "CTCBCT-Rigid-v0"
 LANES = 3
@@ -91,6 +94,14 @@ def test_reset_mask_leaves_other_lanes_alone(blobs):
     assert masked["_start"].tolist() == [False, True, False]
 
 
+def test_a_seed_is_for_the_lanes_that_are_reset(blobs):
+    vector, single = both_faces(blobs, "Disabled")
+    for envs in (vector, single):
+        envs.reset(seed=1)
+        envs.reset(seed=50, options={"reset_mask": np.array([True, False, False])})
+    np.testing.assert_array_equal(vector.reset()[1]["start"], single.reset()[1]["start"])
+
+
 def test_seeds_one_by_one(blobs):
     envs = gym.make_vec(RIGID, num_envs=LANES, dataset=blobs)
     together, _ = envs.reset(seed=7)
@@ -134,6 +145,60 @@ def test_states_expert_and_truth_are_batched(blobs):
     observation, back = envs.set_state(states)
     np.testing.assert_array_equal(back["transform"], infos["transform"])
     np.testing.assert_array_equal(envs.observe(infos["pair_id"], infos["transform"]), observation)
+
+
+def test_a_state_remembers_that_the_episode_is_over(blobs):
+    envs = gym.make_vec(RIGID, num_envs=2, dataset=blobs)
+    envs.reset(seed=0)
+    envs.step(np.array([envs.single_action_space.n - 1, 0]))
+    states = envs.get_state()
+    ahead = envs.step(np.zeros(2, int))
+    envs.set_state(states)
+    again = envs.step(np.zeros(2, int))
+    np.testing.assert_array_equal(again[0], ahead[0])
+    np.testing.assert_array_equal(again[1], ahead[1])
+
+
+def test_a_reset_that_failed_leaves_nothing_to_step(blobs):
+    envs = gym.make_vec(RIGID, num_envs=LANES, dataset=blobs)
+    with pytest.raises(ValueError, match="nonsense"):
+        envs.reset(options={"pair": [blobs.ids[0], "nonsense", blobs.ids[0]]})
+    with pytest.raises(RuntimeError, match=r"\[0, 1, 2\].*reset"):
+        envs.step(np.zeros(LANES, int))
+
+
+@pytest.mark.parametrize("options", [{"pair": ["train-0", "train-1"]}, {"start": np.tile(np.eye(4), (2, 1, 1))}])
+def test_pins_of_another_number_of_lanes_are_refused(options, blobs):
+    envs = gym.make_vec(RIGID, num_envs=LANES, dataset=blobs)
+    with pytest.raises(ValueError, match="each of 3 lanes, got 2"):
+        envs.reset(options=options)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_lane_without_truth_has_no_success(order, blobs):
+    class Mixed(Blobs):
+        def load(self, index):
+            pair = super().load(index)
+            return replace(pair, truth=None, alignment=pair.truth.transform) if index == 1 else pair
+
+    envs = gym.make_vec(RIGID, num_envs=2, dataset=Mixed(), misalignment={"mm": 0.0, "deg": 0.0})
+    envs.reset(seed=0, options={"pair": "train-0"})
+    _, infos = envs.reset(options={"pair": [blobs.ids[i] for i in order]})
+    known = np.array(order) == 0
+    np.testing.assert_array_equal(infos["_tre"], known)
+    np.testing.assert_array_equal(infos["is_success"], known)
+    np.testing.assert_allclose(infos["tre"], 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("env_id", ["XRayCT-Rigid-v0", "SliceMR-Rigid-v0", "CardiacMR-SDM2D-v0"])
+def test_one_thread_means_one(env_id, monkeypatch):
+    monkeypatch.setattr(lanes, "_pool", None)
+    monkeypatch.setattr(lanes, "_pool_size", 0)
+    monkeypatch.setenv("REGENV_NUM_THREADS", "2")
+    envs = gym.make_vec(env_id, num_envs=16, threads=1)
+    envs.reset(seed=0, options={"pair": envs.unwrapped._engine.source.ids[0]})
+    envs.step(np.zeros(16, int))
+    assert lanes._pool is None
 
 
 def test_pins_for_each_lane(blobs):
