@@ -101,7 +101,8 @@ def make_dataset(
     if name.startswith("folder:") and name.strip() != "folder:":
         from regenv.data.folder import FolderDataset
 
-        return FolderDataset(name[len("folder:") :], split=split, modalities=modalities, model=model, ndim=ndim)
+        path = name[len("folder:") :]
+        return FolderDataset(path, split=split, modalities=modalities, model=model, ndim=ndim, imaging=imaging)
     from regenv.data.layouts import LAYOUTS, is_layout, make_layout
 
     if is_layout(name):

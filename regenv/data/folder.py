@@ -50,6 +50,7 @@ class FolderDataset:
         modalities: Of fixed and moving image, for rows that do not say.
         model: Transform model that the true transforms must belong to.
         ndim: 2 or 3; images of another dimension are refused.
+        imaging: As in :func:`regenv.data.dataset.make_dataset`; ``"slice"`` takes fixed volumes of one slice.
 
     Attributes:
         name: ``"folder:PATH"``.
@@ -70,6 +71,7 @@ class FolderDataset:
         modalities: Sequence[str] = ("cbct", "ct"),
         model: str = "rigid",
         ndim: int = 3,
+        imaging: str = "volume",
     ) -> None:
         place = Path(path).expanduser().absolute()
         self.name = f"folder:{path}"
@@ -80,7 +82,7 @@ class FolderDataset:
         problems = []
         for row in rows:
             try:
-                check_row(row, ndim, model)
+                check_row(row, ndim, model, imaging)
             except DataError as error:
                 problems.append(f"line {row.line}: {error}")
         manifest.raise_problems(self._manifest, problems)
@@ -131,13 +133,14 @@ class FolderDataset:
             raise DataError(f"{self._manifest.name} line {row.line}: {error}") from error
 
 
-def check_row(row: Row, ndim: int, model: str) -> None:
+def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
     """Checks all that a row names, short of reading voxels.
 
     Args:
         row: The row.
         ndim: 2 or 3.
         model: Name of the transform model.
+        imaging: ``"slice"`` where the fixed image may be a volume of one slice.
 
     Raises:
         DataError: What is wrong and how to mend it, without the manifest's name and line.
@@ -146,13 +149,13 @@ def check_row(row: Row, ndim: int, model: str) -> None:
         raise DataError(
             f"simulate needs a volume, and this environment registers {ndim}-D images; use a 3-D environment"
         )
-    fixed = read_header(row.fixed, ndim=ndim).grid
+    fixed = read_header(row.fixed, ndim=ndim, single_slice=imaging == "slice").grid
     moving = fixed if row.moving == row.fixed else read_header(row.moving, ndim=ndim).grid
     for side, grid in (("fixed", fixed), ("moving", moving)):
         for what in ("mask", "labels"):
             path = getattr(row, f"{side}_{what}")
             if path is not None:
-                check_same_grid(read_header(path, ndim=ndim), grid)
+                check_same_grid(read_header(path, ndim=ndim, single_slice=min(grid.size) == 1), grid)
     landmarks = _read_landmark_pair(row, fixed, moving)
     if landmarks is not None and not row.aligned and row.transform is None:
         _check_enough(landmarks[0], Path(row.fixed_landmarks or "").name)
@@ -226,7 +229,7 @@ def load_row(row: Row, ndim: int) -> ImagePair:
     """
     if row.simulate:
         return _load_simulated(row, ndim)
-    fixed = read_image(row.fixed, row.fixed_modality, ndim=ndim)
+    fixed = read_image(row.fixed, row.fixed_modality, ndim=ndim, single_slice=True)  # as check_row has let through
     same = row.moving == row.fixed
     moving = (
         replace(fixed, modality=row.moving_modality)

@@ -44,12 +44,13 @@ class ImageHeader:
     grid: Grid
 
 
-def read_header(path: str | os.PathLike[str], *, ndim: int | None = None) -> ImageHeader:
+def read_header(path: str | os.PathLike[str], *, ndim: int | None = None, single_slice: bool = False) -> ImageHeader:
     """Reads where an image lies and checks that it can be used, without its voxels.
 
     Args:
         path: A file, or a folder with a DICOM series: ``"FOLDER"``, or ``"FOLDER#SERIES_UID"`` where it has several.
         ndim: 2 or 3 to refuse images of another dimension.
+        single_slice: Whether a volume of one slice serves where ``ndim`` is 3.
 
     Returns:
         The header.
@@ -75,7 +76,9 @@ def read_header(path: str | os.PathLike[str], *, ndim: int | None = None) -> Ima
         except OSError as error:
             raise DataError(f"{given} cannot be opened ({error.strerror}); check who may read it") from error
         files = (str(where),)
-    return ImageHeader(given, files, _read_grid(given, files, ndim))
+    grid = _read_grid(given, files, ndim)
+    _check_dimension(given, grid, ndim, single_slice)
+    return ImageHeader(given, files, grid)
 
 
 def read_image(
@@ -84,6 +87,7 @@ def read_image(
     *,
     ndim: int | None = None,
     background: float | None = None,
+    single_slice: bool = False,
 ) -> Image:
     """Reads a scalar image with its geometry.
 
@@ -92,6 +96,7 @@ def read_image(
         modality: What the intensities mean, such as ``"ct"`` (in HU), ``"cbct"``, ``"t1"``.
         ndim: 2 or 3 to refuse images of another dimension.
         background: Value outside the image; by default air for CT and CBCT, 0 for others.
+        single_slice: Whether a volume of one slice serves where ``ndim`` is 3.
 
     Returns:
         The image, float32.
@@ -99,7 +104,7 @@ def read_image(
     Raises:
         DataError: As :func:`read_header`, or if the voxels are truncated, not finite or all the same.
     """
-    header = read_header(path, ndim=ndim)
+    header = read_header(path, ndim=ndim, single_slice=single_slice)
     array = _read_array(header, as_float=True)
     not_finite = int(array.size - np.count_nonzero(np.isfinite(array)))
     if not_finite:
@@ -135,7 +140,7 @@ def read_labels(path: str | os.PathLike[str], grid: Grid) -> NDArray[np.int32]:
     Raises:
         DataError: If it lies on another grid, holds values that are no integers, or cannot be read.
     """
-    header = read_header(path, ndim=grid.ndim)
+    header = read_header(path, ndim=grid.ndim, single_slice=min(grid.size) == 1)
     check_same_grid(header, grid)
     array = _read_array(header, as_float=False)
     if array.dtype.kind == "f" and (not np.all(np.isfinite(array)) or np.any(array != np.rint(array))):
@@ -233,11 +238,10 @@ def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:
             grid = Grid(size[:spatial], reader.GetSpacing()[:spatial], reader.GetOrigin()[:spatial], direction)
         except ValueError as error:
             raise DataError(f"{given} has unusable geometry: {error}; write it again with its geometry") from error
-    _check_dimension(given, grid, ndim)
     return grid
 
 
-def _check_dimension(given: str, grid: Grid, ndim: int | None) -> None:
+def _check_dimension(given: str, grid: Grid, ndim: int | None, single_slice: bool) -> None:
     if ndim is None:
         return
     if grid.ndim != ndim:
@@ -246,7 +250,7 @@ def _check_dimension(given: str, grid: Grid, ndim: int | None) -> None:
             f"{given} is a {grid.ndim}-D image ({_by(grid.size)}) and this environment registers {ndim}-D ones; "
             f"{mend}, or use a {grid.ndim}-D environment"
         )
-    if ndim == 3 and min(grid.size) == 1:
+    if ndim == 3 and min(grid.size) == 1 and not (single_slice and grid.size[2] == 1):
         raise DataError(
             f"{given} has {_by(grid.size)} voxels: a single slice, and this environment registers volumes; "
             "give a volume"

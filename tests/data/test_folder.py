@@ -5,10 +5,13 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.ndimage import gaussian_filter
 
+import regenv  # noqa: F401  (registers the ids)
 from regenv.core.geometry import transform_points
 from regenv.data.dataset import make_dataset
 from regenv.data.folder import FolderDataset
@@ -222,6 +225,27 @@ def test_a_two_dimensional_folder(tmp_path: Path) -> None:
     assert pair.ndim == 2 and truth_of(pair).transform.shape == (3, 3)
     with pytest.raises(DataError, match=r"pairs.csv line 2: .*a\.mha is a 2-D image .* registers 3-D ones"):
         FolderDataset(tmp_path)
+
+
+def test_one_slice_is_registered_to_its_volume(tmp_path: Path) -> None:
+    """What the page of one's own scans promises of SliceMR; every other environment refuses a single slice."""
+    noise = np.random.default_rng(0).standard_normal((48, 48, 48))
+    volume = sitk.GetImageFromArray(gaussian_filter(noise, 2.0).astype(np.float32) * 1e4)
+    volume.SetSpacing((3.0, 3.0, 3.0))
+    volume.SetDirection(files.oblique().ravel().tolist())
+    files.write(tmp_path / "volume.nii.gz", volume)
+    files.write(tmp_path / "slice.nii.gz", volume[:, :, 24:25])
+    files.write(tmp_path / "mask.mha", sitk.Cast(volume[:, :, 24:25] > -1e9, sitk.sitkUInt8))
+    header = "fixed,moving,fixed_mask,aligned,split"
+    manifest(tmp_path, "slice.nii.gz,volume.nii.gz,mask.mha,true,validation", header=header)
+    env = gym.make("SliceMR-Rigid-v0", dataset=f"folder:{tmp_path}", split="validation")
+    starts = [env.reset(seed=seed)[1] for seed in range(5)]
+    truth = {"pair": starts[0]["pair_id"], "start": env.unwrapped.truth()}
+    there = env.reset(options=truth)[1]
+    assert there["tre"] < 1e-6 < min(info["tre"] for info in starts)
+    assert there["similarity"] > 0.8 and there["similarity"] > 0.3 + max(info["similarity"] for info in starts)
+    with pytest.raises(DataError, match=r"slice\.nii\.gz has 48 x 48 x 1 voxels: a single slice"):
+        FolderDataset(tmp_path, split="validation")
 
 
 def test_a_simulated_pair_needs_a_volume(folder: Path) -> None:
