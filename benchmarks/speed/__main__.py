@@ -12,7 +12,7 @@ from benchmarks.speed import deformation, projection
 from benchmarks.speed.environment import ENVIRONMENT, StepTimes, step_times
 from benchmarks.speed.lanes import LANES, ThreadTiming, thread_scaling
 from benchmarks.speed.peers import OURS, PEERS, make_task
-from benchmarks.speed.timing import Timing, interleaved
+from benchmarks.speed.timing import Timing, interleaved, ratio_table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 NOTE = """\
@@ -49,18 +49,7 @@ def compare(kind: str, seconds: float) -> tuple[dict[str, Timing], list[str]]:
 
 def comparison_table(kind: str, timings: dict[str, Timing], missing: list[str]) -> str:
     """Markdown rows: fastest and median, and the peers' time over ours."""
-    ours = timings[next(iter(OURS))]
-    lines = [
-        f"### Resample and correlate {_KINDS[kind]}, one core",
-        "",
-        "| | fastest | median | fastest / regenv's | median / regenv's |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, timing in timings.items():
-        ratios = f"{timing.fastest / ours.fastest:.1f} | {timing.median / ours.median:.1f}"
-        lines.append(f"| {name} | {timing.fastest * 1e3:.3f} ms | {timing.median * 1e3:.3f} ms | {ratios} |")
-    lines += [f"| {name} | not installed | | | |" for name in missing]
-    return "\n".join(lines)
+    return ratio_table(f"Resample and correlate {_KINDS[kind]}, one core", timings, missing)
 
 
 def lanes_table(timings: dict[int, ThreadTiming]) -> str:

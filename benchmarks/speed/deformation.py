@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.peers import Task, _correlator, _index_points, make_task
-from benchmarks.speed.timing import Timing, interleaved
+from benchmarks.speed.timing import Timing, interleaved, ratio_table
 from regenv.core.deformation import StatisticalDeformation
 from regenv.core.deformation_fit import sample_points
 from regenv.core.geometry import transform_points
@@ -213,18 +213,8 @@ def compare(kind: str, seconds: float) -> tuple[dict[str, Timing], list[str]]:
 
 def table(kind: str, timings: dict[str, Timing], missing: list[str]) -> str:
     """Markdown rows: fastest and median, and the peers' time over ours."""
-    ours = timings[next(iter(CONTENDERS))]
-    lines = [
-        f"### Resample through a deformation and correlate {KINDS[kind]}, one core",
-        "",
-        "| | fastest | median | fastest / regenv's | median / regenv's |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, timing in timings.items():
-        ratios = f"{timing.fastest / ours.fastest:.1f} | {timing.median / ours.median:.1f}"
-        lines.append(f"| {name} | {timing.fastest * 1e3:.3f} ms | {timing.median * 1e3:.3f} ms | {ratios} |")
-    lines += [f"| {name} | not installed | | | |" for name in missing]
-    return "\n".join(lines)
+    title = f"Resample through a deformation and correlate {KINDS[kind]}, one core"
+    return ratio_table(title, timings, missing)
 
 
 def main(seconds: float = 8.0) -> None:

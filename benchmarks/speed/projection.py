@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.speed.timing import Timing, interleaved
+from benchmarks.speed.timing import Timing, interleaved, ratio_table
 from regenv.core.camera import Camera, detector_planes, index_rays
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
@@ -128,18 +128,8 @@ def compare(seconds: float) -> tuple[dict[str, Timing], list[str]]:
 
 def table(timings: dict[str, Timing], missing: list[str]) -> str:
     """Markdown rows: fastest and median, and the peers' time over ours."""
-    ours = timings[next(iter(CONTENDERS))]
-    lines = [
-        f"### A radiograph of {SIZE} x {SIZE} pixels of {SIZE}^3 voxels, one thread each",
-        "",
-        "| | fastest | median | fastest / regenv's | median / regenv's |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, timing in timings.items():
-        ratios = f"{timing.fastest / ours.fastest:.1f} | {timing.median / ours.median:.1f}"
-        lines.append(f"| {name} | {timing.fastest * 1e3:.2f} ms | {timing.median * 1e3:.2f} ms | {ratios} |")
-    lines += [f"| {name} | {INSTALL} | | | |" for name in missing]
-    return "\n".join(lines)
+    title = f"A radiograph of {SIZE} x {SIZE} pixels of {SIZE}^3 voxels, one thread each"
+    return ratio_table(title, timings, missing, digits=2, absent=INSTALL)
 
 
 if __name__ == "__main__":

@@ -44,3 +44,29 @@ def interleaved(
                 contenders[name]()
                 rounds[name].append(clock() - start)
     return {name: Timing(min(times), float(np.median(times))) for name, times in rounds.items()}
+
+
+def ratio_table(
+    title: str, timings: dict[str, Timing], missing: list[str], digits: int = 3, absent: str = "not installed"
+) -> str:
+    """Markdown: fastest and median call of each contender, and their ratios to the first one's, which is ours.
+
+    Args:
+        title: Of the section.
+        timings: By name, ours first.
+        missing: Names of those that could not be imported.
+        digits: After the point of a millisecond.
+        absent: What the rows of the missing say.
+    """
+    ours = next(iter(timings.values()))
+    lines = [
+        f"### {title}",
+        "",
+        "| | fastest | median | fastest / regenv's | median / regenv's |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, timing in timings.items():
+        times = " | ".join(f"{seconds * 1e3:.{digits}f} ms" for seconds in (timing.fastest, timing.median))
+        ratios = f"{timing.fastest / ours.fastest:.1f} | {timing.median / ours.median:.1f}"
+        lines.append(f"| {name} | {times} | {ratios} |")
+    return "\n".join(lines + [f"| {name} | {absent} | | | |" for name in missing])
