@@ -12,12 +12,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+import regenv
 from benchmarks.real.experiments import EXPERIMENTS, STARTS, Experiment, Row, run_experiment
 from benchmarks.real.folders import CASES
+from regenv.data.cache import digest
 from regenv.errors import DataError
 from regenv.evaluation.track import write_atomically
 from regenv.registration import get_task
@@ -68,12 +71,20 @@ def run(data: Path, work: Path, starts: int, experiments: Sequence[Experiment] =
     work.mkdir(parents=True, exist_ok=True)
     tables = []
     for experiment in experiments:
-        path = work / f"{experiment.slug}-{starts}.json"
+        path = work / f"{_rows_key(experiment, starts)}.json"
         if not path.is_file():
             rows = list(run_experiment(experiment, data, work, starts, lambda line: print(line, file=sys.stderr)))
             write_atomically(path, json.dumps(rows).encode())
         tables.append(json.loads(path.read_text(encoding="utf-8")))
     return tables
+
+
+def _rows_key(experiment: Experiment, starts: int) -> str:
+    """Name of an experiment's rows: another for other starts, options, version or population model."""
+    options = {field.name: getattr(experiment, field.name) for field in fields(experiment)}
+    return digest(
+        experiment.slug, 1, regenv=regenv.__version__, starts=starts, model=_population(experiment), **options
+    )
 
 
 def cell(values: Sequence[float], measure: str) -> str:

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from benchmarks import real_table
 from benchmarks.real import classical, methods
 from benchmarks.real.experiments import EXPERIMENTS, Experiment, run_experiment
 from benchmarks.real.folders import CASES, smooth_population, write_folders
@@ -20,7 +21,7 @@ from benchmarks.real.wrist import (
     read_views,
 )
 from benchmarks.real.wrist_reference import CLICKS, where_rays_meet
-from benchmarks.real_table import cell, main, report, section
+from benchmarks.real_table import cell, main, report, run, section
 from regenv.core.geometry import transform_points
 from regenv.core.sitk import image_to_sitk, to_sitk
 from regenv.data.folder import FolderDataset
@@ -205,6 +206,26 @@ def test_affine_registration_from_a_rigid_start(folders: Path) -> None:
     got = np.array([found.TransformPoint(p.tolist()) for p in points])
     assert np.abs(got - transform_points(known, points)).max() < 1.0
     assert classical.spread_mm(fixed, [found, found]) == 0.0
+
+
+def test_rows_of_another_model_are_not_shown_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run goes on where it was cut off, with rows that what is there now would make."""
+    made: list[int] = []
+
+    def measured(experiment: Experiment, data: Path, work: Path, starts: int, say: object) -> list[dict[str, int]]:
+        made.append(starts)
+        return [{"start": starts, "run": len(made)}]
+
+    monkeypatch.setattr(real_table, "run_experiment", measured)
+    one = Experiment("Hearts", "CardiacMR-SDM2D-v0", "heart", ("dice",), "spline")
+    for _ in range(2):
+        assert run(tmp_path, tmp_path, 3, [one]) == [[{"start": 3, "run": 1}]]
+    assert run(tmp_path, tmp_path, 2, [one]) == [[{"start": 2, "run": 2}]]
+    monkeypatch.setattr(real_table, "_population", lambda experiment: "; model: fitted again")
+    assert run(tmp_path, tmp_path, 3, [one]) == [[{"start": 3, "run": 3}]]
+    finer = Experiment("Hearts", "CardiacMR-SDM2D-v0", "heart", ("dice",), "spline", keywords={"view_size": 32})
+    assert run(tmp_path, tmp_path, 3, [finer]) == [[{"start": 3, "run": 4}]]
+    assert made == [3, 2, 3, 3]
 
 
 def test_more_starts_than_cases_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
