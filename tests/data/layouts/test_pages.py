@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -48,7 +49,7 @@ def msd(root: Path) -> None:
 
 def oai(root: Path) -> None:
     rows = []
-    for i, split in enumerate(("train", "train", "test", "test")):
+    for i, split in enumerate(("train", "train", "validation", "test", "test")):
         series = Path("0.C.2") / f"{9000099 + i}" / "20050715" / "10245003"
         (root / series).parent.mkdir(parents=True)
         files.write_series(root / series, f"1.2.3.{i}")
@@ -190,6 +191,20 @@ def test_the_environment_that_a_page_names_takes_the_pairs(
         assert pair.alignment is not None
         middle = transform_points(pair.alignment, pair.fixed.grid.centre)
         np.testing.assert_allclose(middle, pair.moving.grid.centre, atol=1e-6)
+
+
+@pytest.mark.parametrize("page", BETWEEN_PEOPLE)
+def test_nobody_is_paired_with_himself(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The miniatures have a split of one person."""
+    folder, write = WRITERS[page]
+    write(tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    script = re.findall(r"```python\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL)[0]
+    exec(script, {})
+    with (tmp_path / folder / "pairs.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["split"] for row in rows} == {"train", "test"}
+    assert all(row["fixed"] != row["moving"] for row in rows)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
