@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regenv.task import Task
+from regenv.task import PROJECTIONS, Task
 
 MODALITIES = {
     "ct": "CT",
@@ -70,6 +70,14 @@ ABOUT = {
 }
 """Where the axes of a step are."""
 
+UNSEEN = {
+    "volume": "",
+    "slice": "",
+    "radiograph": " So does one that would bring a source into the volume, or the volume out of a detector's sight.",
+    "depth": " So does one that would bring the camera into the volume, or the volume out of its sight.",
+}
+"""Which other steps change nothing."""
+
 TRE = {
     "volume": "`tre` (mm)",
     "slice": "`tre` (mm)",
@@ -103,8 +111,9 @@ def channels(task: Task, count: int) -> str:
 
 def grid(task: Task, size: int, spacing_mm: float) -> str:
     """What the view grid is."""
-    if task.imaging in ("radiograph", "depth"):
-        return f"The view has {size} pixels of {spacing_mm:g} mm to a side on the detector, about its middle."
+    if task.imaging in PROJECTIONS:
+        where = "on the detector" if task.imaging == "radiograph" else "at the point the camera looks at"
+        return f"The view has {size} pixels of {spacing_mm:g} mm to a side {where}, about its middle."
     what = "pixels" if task.ndim == 2 else "voxels"
     return (
         f"The view grid has {size} {what} of {spacing_mm:g} mm to a side, along the fixed image's axes and about its "

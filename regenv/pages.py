@@ -133,7 +133,8 @@ def _action_space(p: _Parts) -> str:
     lines = [
         f"`{p.actions.space}`: one step along one degree of freedom"
         + (", or STOP, which is the last. " if p.config.stop is not False else ". ")
-        + page_texts.STEP[page_texts.kind_of(p.task)].format(about=page_texts.ABOUT[p.task.imaging]),
+        + page_texts.STEP[page_texts.kind_of(p.task)].format(about=page_texts.ABOUT[p.task.imaging])
+        + page_texts.UNSEEN[p.task.imaging],
         "",
         "| degree of freedom | unit | actions |",
         "| --- | --- | --- |",

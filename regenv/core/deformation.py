@@ -275,10 +275,6 @@ class StatisticalDeformation:
         run_lanes(step_lanes, len(state), *model, state, steps, *limits, *self._checks, out, threads=threads)
         return out
 
-    def difference(self, start: ArrayLike, end: ArrayLike) -> FloatArray:
-        """The ``(B, K)`` step that leads from ``start`` to ``end``."""
-        return self._coefficients(end) - self._coefficients(start)
-
     def lattices(self, coefficients: ArrayLike) -> NDArray[np.float32]:
         """Spline lattices ``(B, d, *lattice)`` float32 in mm of ``(B, K)`` coefficients; zeros give exact zeros."""
         from regenv.core._deformation_kernels import combine_lanes

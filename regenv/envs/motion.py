@@ -229,7 +229,7 @@ class LinearPoints:
 
     def __init__(self, model: Any, case: Case, privileged: Privileged) -> None:
         local = transform_points(np.linalg.inv(case.frame), privileged.points)
-        modes = np.stack([model.displacement(row, local) for row in np.eye(model.n_parameters)])  # (K, N, d)
+        modes = np.ascontiguousarray(np.moveaxis(model.basis(local), -1, 0))  # (K, N, d)
         linear = (case.alignment @ case.frame)[:-1, :-1]
         self._modes = (modes @ linear.T).reshape(len(modes), -1)
         self._rest = transform_points(case.alignment, privileged.points) - privileged.true_points

@@ -102,7 +102,6 @@ def test_steps_reach_the_bound_and_not_beyond_and_lanes_do_not_depend_on_each_ot
     for b in range(20):
         assert np.array_equal(model.step(many[b : b + 1], steps[b : b + 1])[0], together[b])
         assert np.array_equal(model.lattices(together[b : b + 1])[0], lattices[b])
-    assert np.array_equal(model.difference(many, together), together - many)
 
 
 def test_a_state_that_folds_is_kept_by_a_step_of_nothing_and_left_by_a_step_back():
