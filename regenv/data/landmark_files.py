@@ -116,7 +116,7 @@ def _read_elastix(path: Path, text: str, grid: Grid) -> tuple[list[list[float]],
         raise DataError(
             f"landmarks {path.name} must begin with the word 'point' (mm) or 'index' (voxels), as elastix files do"
         )
-    if len(lines) < 2 or not lines[1][1][0].isdigit():
+    if len(lines) < 2 or not lines[1][1][0].isdecimal():
         raise DataError(f"landmarks {path.name}: the second line must be the number of points")
     count = int(lines[1][1][0])
     rows = lines[2:]
@@ -140,8 +140,9 @@ def _read_fcsv(path: Path, text: str) -> tuple[list[list[float]], list[str]]:
             system = {"0": "RAS", "1": "LPS"}.get(match[1], match[1].upper())
         elif match := re.match(r"#\s*columns\s*=\s*(.+)", line, re.IGNORECASE):
             columns = [word.strip() for word in match[1].split(",")]
-    if system not in ("RAS", "LPS"):
-        raise DataError(f"landmarks {path.name} are in the coordinate system {system}; export them as LPS or RAS")
+    _check_system(path, system)
+    if missing := [axis for axis in "xyz" if axis not in columns]:
+        raise DataError(f"landmarks {path.name} have no column {missing[0]!r}, only {', '.join(columns)}; export again")
     places = [columns.index(axis) for axis in "xyz"]
     label = columns.index("label") if "label" in columns else None
     points: list[list[float]] = []
@@ -163,7 +164,15 @@ def _read_markups(path: Path, text: str) -> tuple[list[list[float]], list[str]]:
         names = [str(control.get("label", "")) for control in controls]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(f"landmarks {path.name} are no 3D Slicer markups ({error!r}); save the points again") from error
+    _check_system(path, system)
+    if len({len(point) for point in points}) > 1:
+        raise DataError(f"landmarks {path.name} have points of different numbers of coordinates; save the points again")
     return (_ras_to_lps(points) if system == "RAS" else points), names
+
+
+def _check_system(path: Path, system: str) -> None:
+    if system not in ("RAS", "LPS"):
+        raise DataError(f"landmarks {path.name} are in the coordinate system {system}; export them as LPS or RAS")
 
 
 def _rows(lines: list[str]) -> list[tuple[int, list[str]]]:

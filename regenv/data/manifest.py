@@ -292,6 +292,6 @@ def _millimetres(column: str, text: str | None) -> float | None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 100_000:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise DataError(f"cases {text!r} must be a whole number from 1 to 100000")
     return int(text)

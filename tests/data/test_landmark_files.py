@@ -67,6 +67,19 @@ BAD = {
     "i.fcsv": ("# CoordinateSystem = IJK\n1,1,1,1\n", r"coordinate system IJK; export them as LPS or RAS"),
     "j.mrk.json": ("{}", r"landmarks j\.mrk\.json are no 3D Slicer markups"),
     "both.csv": ("# RAS of the scanner, turned to LPS\n1,2,3\n", r"both\.csv name both RAS and LPS in their comments"),
+    "m.mrk.json": (
+        '{"markups": [{"coordinateSystem": "IJK", "controlPoints": [{"position": [1, 2, 3]}]}]}',
+        r"coordinate system IJK; export them as LPS or RAS",
+    ),
+    "n.mrk.json": (
+        '{"markups": [{"controlPoints": [{"position": [1, 2]}, {"position": [1, 2, 3]}]}]}',
+        r"n\.mrk\.json have points of different numbers of coordinates",
+    ),
+    "o.fcsv": (
+        "# CoordinateSystem = LPS\n# columns = id,r,a,s\n1,2,3,4\n",
+        r"o\.fcsv have no column 'x', only id, r, a, s",
+    ),
+    "p.txt": ("point\n\u00b2\n1 2 3\n", r"the second line must be the number of points"),
     "k.xml": ("<a/>", r"landmarks k\.xml have an unknown format; give \.csv"),
     "l.txt": ("", r"landmarks l\.txt must begin"),
 }
@@ -75,7 +88,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_mistakes(tmp_path: Path, name: str) -> None:
     text, message = BAD[name]
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_landmarks(tmp_path / name, GRID)
 

@@ -95,6 +95,7 @@ BAD = {
     "fixed,moving,frame\na,b,randm\n": r"frame 'randm' is unknown; did you mean 'random'\?",
     "fixed,moving,cases\na,b,2\n": r"2 cases of one pair need frame 'random'",
     "fixed,moving,aligned,cases\na,b,1,0\n": r"cases '0' must be a whole number from 1",
+    "fixed,moving,aligned,cases\na,b,1,\u00b2\n": r"cases '\u00b2' must be a whole number from 1",
     "fixed,moving,slice_mm\na,b,thick\n": r"slice_mm 'thick' must be a positive number of millimetres",
     "fixed,moving,slice_mm\na,b,0\n": r"slice_mm '0' must be a positive number of millimetres",
     "fixed,moving,aligned,transform\na,b,1,t.tfm\n": r"leave 'aligned' or 'transform' empty",
