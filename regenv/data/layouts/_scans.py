@@ -115,6 +115,18 @@ def make_truth(
     )
 
 
+def read_text(path: Path) -> str:
+    """A text file's content.
+
+    Raises:
+        DataError: If it is missing or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text ({error}); copy it again") from error
+
+
 def read_rows(path: Path, columns: int, *, delimiter: str | None = None, skip: str = "#%") -> FloatArray:
     """Rows of at least ``columns`` numbers from a text file, ``(N, columns)``.
 
@@ -127,12 +139,8 @@ def read_rows(path: Path, columns: int, *, delimiter: str | None = None, skip: s
     Raises:
         DataError: If the file is missing, empty, or a row is not of numbers; the message names file and line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text ({error}); copy it again") from error
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip() or line.lstrip()[0] in skip:
             continue
         try:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
-from regenv.data.layouts._scans import Scan, load_scans
+from regenv.data.layouts._scans import Scan, load_scans, read_text
 from regenv.errors import DataError
 
 LABELS = {1: "right ventricle cavity", 2: "myocardium", 3: "left ventricle cavity"}
@@ -56,7 +56,7 @@ def find(request: Request) -> list[Case]:
 
 def _frames(folder: Path) -> dict[str, int]:
     path = folder / "Info.cfg"
-    found = dict(re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    found = dict(re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)", read_text(path), re.MULTILINE))
     if set(found) != {"ED", "ES"}:
         raise DataError(f"{path} has no lines 'ED: n' and 'ES: n'; copy it again")
     return {key: int(value) for key, value in found.items()}

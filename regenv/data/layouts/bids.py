@@ -17,7 +17,7 @@ from pathlib import Path
 
 from regenv.data.dataset import SPLITS
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring, split_by_subject
-from regenv.data.layouts._scans import Scan, load_scans
+from regenv.data.layouts._scans import Scan, load_scans, read_text
 from regenv.errors import DataError
 
 SUFFIXES = {
@@ -108,7 +108,7 @@ def _splits(root: Path, subjects: list[str]) -> dict[str, str]:
     table = root / "participants.tsv"
     given: dict[str, str] = {}
     if table.is_file():
-        rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines(), delimiter="\t"))
+        rows = list(csv.DictReader(read_text(table).splitlines(), delimiter="\t"))
         given = {row["participant_id"]: row["split"] for row in rows if row.get("participant_id") and row.get("split")}
     wrong = next((split for split in given.values() if split not in SPLITS), None)
     if wrong is not None:

@@ -83,7 +83,10 @@ def read_standard(path: Path, source: Grid, target: Grid) -> FloatArray:
     for line in path.read_text(encoding="latin-1").splitlines():
         words = line.split()
         if len(words) == 7 and words[0] in "12345678":
-            rows.append([float(word) for word in words[1:]])
+            try:
+                rows.append([float(word) for word in words[1:]])
+            except ValueError:
+                raise DataError(f"{path}: {line.strip()!r} is not six numbers; copy it again") from None
     if len(rows) != 8:
         raise DataError(f"{path} has {len(rows)} of the eight corners of a RIRE transformation; copy it again")
     array = np.array(rows)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from regenv.core.geometry import FloatArray
 from regenv.core.image import Image
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
-from regenv.data.layouts._scans import make_truth, read_rows
+from regenv.data.layouts._scans import make_truth, read_rows, read_text
 from regenv.data.pair import ImagePair
 from regenv.errors import DataError
 
@@ -88,7 +88,7 @@ def find(request: Request) -> list[Case]:
     folders = {p.name: p for p in request.root.rglob("SCD???????") if p.is_dir()}
     modality = request.modality(0, ("mr", "cine"))
     cases = []
-    for row in csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()):
+    for row in csv.DictReader(read_text(table).splitlines()):
         patient, original = (row.get("PatientID") or "").strip(), (row.get("OriginalID") or "").strip()
         outlines = contours.parent / re.sub(r"\d+$", lambda m: m[0].zfill(2), original) / CONTOURS
         if patient not in folders or not outlines.is_dir():

@@ -51,6 +51,7 @@ def test_transformations_of_rire_that_cannot_be_used(tmp_path: Path) -> None:
     words = lines[last].split()
     for row, message in (
         ("", "has 7 of the eight corners"),
+        (" ".join([*words[:6], "x"]), r"is not six numbers"),
         (" ".join([*words[:6], "99.0"]), r"no rigid motion fits its corners \(by \d+\.\d\d mm\)"),
     ):
         path.write_text("\n".join([*lines[:last], row, *lines[last + 1 :]]))

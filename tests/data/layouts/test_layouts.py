@@ -133,6 +133,23 @@ def test_missing_files_are_named_and_counted(name: str, tmp_path: Path) -> None:
     assert f"\n  {lost}\n" in str(raised.value)
 
 
+TABLES = {
+    "acdc": "testing/patient101/Info.cfg",
+    "bids": "participants.tsv",
+    "oasis": "OASIS_dataset.json",
+    "sunnybrook": "scd_patientdata.csv",
+}
+"""Files that are read when the data set is made."""
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_no_text_is_named(name: str, tmp_path: Path) -> None:
+    TREES[name].write(tmp_path)
+    (tmp_path / TABLES[name]).write_bytes(b"\x90\xf9\xce")
+    with pytest.raises(DataError, match=f"{Path(TABLES[name]).name} cannot be read as (text|JSON)"):
+        made(name, tmp_path)
+
+
 def test_of_many_missing_files_the_first_are_named(tmp_path: Path) -> None:
     trees.oasis(tmp_path)
     for path in sorted((tmp_path / "labelsTr").iterdir()):
