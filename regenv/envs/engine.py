@@ -282,9 +282,11 @@ class Engine:
             "pair_id": self._ids[lanes].copy(),
         }
         known = self.known[lanes]
-        if known.any():  # where it is not, what Gymnasium fills in for a lane without an entry
-            info["tre"] = np.where(known, self.tre(lanes), 0.0)
-            info["is_success"] = known & (info["tre"] < self.config.task.success_mm)
+        if known.any():
+            info["tre"] = self.tre(lanes)
+            info["is_success"] = info["tre"] < self.config.task.success_mm
+            if not known.all():  # what Gymnasium fills in for a lane without an entry
+                info["tre"][~known], info["is_success"][~known] = 0.0, False
         return info
 
     # For training and planning
