@@ -33,7 +33,7 @@ def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
         raise DataError(f"transform {path.name} does not exist at {path}; give the path of a .tfm, .txt or .h5 file")
     try:
         transform = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # the latter: ITK's message quotes the file
         raise DataError(
             f"transform {path.name} cannot be read as an ITK transform; write it with SimpleITK.WriteTransform (.tfm)"
         ) from error

@@ -70,3 +70,11 @@ def test_overlap_is_a_share() -> None:
         along[0, 3] = share * grid.extent[0]
         moved = grid.frame @ along @ np.linalg.inv(grid.frame)
         assert overlap(grid, grid, moved) == pytest.approx(max(0.0, 1 - share), abs=0.05)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """ITK quotes the damaged word in its message, which is then no text either."""
+    path = written(tmp_path / "t.tfm", sitk.Euler3DTransform())
+    path.write_bytes(path.read_bytes().replace(b"Euler3D", b"Eul\xee3D"))
+    with pytest.raises(DataError, match=r"transform t\.tfm cannot be read as an ITK transform"):
+        read_transform(path, 3, "rigid")
