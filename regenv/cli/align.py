@@ -59,5 +59,5 @@ def _read_transform(path: Path | None) -> Any:
         raise FileNotFoundError(f"no transform {path}")
     try:
         return sitk.ReadTransform(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # a message that quotes what is damaged
         raise ValueError(f"{path} cannot be read as an ITK transform (.tfm, .txt, .h5)") from error

@@ -86,8 +86,7 @@ def _get_pool(workers: int) -> ThreadPoolExecutor:
     global _pool, _pool_size
     with _pool_lock:
         if _pool is None or _pool_size < workers:
-            if _pool is not None:
-                _pool.shutdown(wait=False)
+            # one that is outgrown is not shut down: another thread may be about to use it; unused, it ends by itself
             _pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="regenv-lanes")
             _pool_size = workers
         return _pool

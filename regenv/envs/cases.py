@@ -215,7 +215,7 @@ def _readers(
                 'reset(options={"pair": ..., "start": matrix})'
             )
         if withheld:
-            salt = np.frombuffer(hashlib.sha256(about.tobytes()).digest(), dtype="<u4")
+            salt = np.frombuffer(hashlib.sha256((np.round(about, 6) + 0.0).tobytes()).digest(), dtype="<u4")
             rng = np.random.default_rng([int(rng.integers(2**32)), *salt.tolist()])
         return draw_start(rng, widths, model, about, case.frame)
 

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import threading
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -237,7 +238,7 @@ class Track:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all: beside its place, then renamed into it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(temporary, "wb") as stream:
             stream.write(content)

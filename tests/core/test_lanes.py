@@ -1,11 +1,13 @@
 """Threads over lanes: coverage of the range, errors, and life after a fork."""
 
 import os
+import sys
 import threading
 
 import numpy as np
 import pytest
 
+from regenv.core import lanes
 from regenv.core.lanes import get_num_threads, run_lanes, set_num_threads
 
 
@@ -86,3 +88,30 @@ def test_a_forked_child_renders_with_threads_after_its_parent_did():
         os._exit(0 if np.array_equal(rendered(), parent) and np.array_equal(rendered(), parent) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert np.array_equal(rendered(), parent)
+
+
+def test_threads_that_enlarge_the_pool_together_do_not_end_each_others():
+    errors: list[Exception] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            lanes._forget_pool_in_child()
+            go = threading.Barrier(4)
+
+            def enlarge(most: int, go: threading.Barrier = go) -> None:
+                go.wait()
+                try:
+                    for threads in range(2, most):
+                        lanes.run_lanes(lambda start, stop: None, 64, threads=threads)
+                except Exception as error:
+                    errors.append(error)
+
+            workers = [threading.Thread(target=enlarge, args=(most,)) for most in (4, 8, 12, 16)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []

@@ -8,7 +8,7 @@ from regenv.core.image import Image
 from regenv.data.anatomy.anatomy import Anatomy
 from regenv.data.anatomy.shapes import rotation
 from regenv.data.anatomy.tissues import Tissue
-from regenv.data.modality.mr import SEQUENCES, mr, mr_signal, receive, receive_field
+from regenv.data.modality.mr import SEQUENCES, _steady_state, mr, mr_signal, receive, receive_field
 from regenv.data.modality.relaxation import RELAXATION, Relaxation
 from regenv.errors import OptionError
 
@@ -66,6 +66,23 @@ def test_arteries_are_void_in_spin_echo_and_bright_in_gradient_echo():
     spin, gradient = _means("t2"), _means("cine")
     assert spin[Tissue.ARTERY] < 0.15 * spin[Tissue.GREY_MATTER]
     assert gradient[Tissue.ARTERY] > 1.3 * gradient[Tissue.MUSCLE]
+
+
+@pytest.mark.parametrize(("t1", "t2"), [(1240.0, 36.9), (3620.0, 767.0), (365.0, 133.0)])
+def test_both_echoes_of_dess_are_those_of_the_bloch_equations(t1, t2):
+    """Isochromats over one turn of dephasing a repetition, until they repeat; gradient echoes lose T2' besides."""
+    tr, te, flip, t2_prime = 17.0, 5.0, np.deg2rad(25.0), 40.0
+    turn = np.exp(1j * 2 * np.pi * (np.arange(720) + 0.5) / 720)
+    across, along = np.zeros(720, complex), np.ones(720)
+    for _ in range(1500):
+        y = np.cos(flip) * across.imag + np.sin(flip) * along
+        along = np.cos(flip) * along - np.sin(flip) * across.imag
+        after = across.real + 1j * y
+        across, along = after * turn * np.exp(-tr / t2), 1 + (along - 1) * np.exp(-tr / t1)
+    first = abs(after.mean()) * np.exp(-te / t2 - te / t2_prime)
+    # what the next pulse would find in phase, looked at TE before it
+    second = abs((after * turn).mean()) * np.exp(-(tr - te) / t2 - te / t2_prime)
+    assert _steady_state("dess", t1, t2, tr, te, flip, 1.0, 1) == pytest.approx(first + second, rel=2e-3)
 
 
 def test_air_is_dark_everywhere():

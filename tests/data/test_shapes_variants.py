@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 import regenv  # noqa: F401  (registers the ids)
 from regenv.core.geometry import transform_points
@@ -52,6 +55,22 @@ def test_every_case_of_a_subject_is_the_same_pair_elsewhere():
     np.testing.assert_array_equal(first.fixed.array, again.fixed.array)
     assert not np.allclose(first.alignment, again.alignment)
     assert not np.array_equal(first.fixed.array, dataset.load(1).fixed.array)
+
+
+def test_points_of_a_deformation_are_where_the_image_shows_them():
+    """Of an image whose value is its own x in mm, the deformed one shows at each point where that point belongs."""
+    pair = make_dataset("shapes", ndim=2, extent_mm=345.6).load(0)
+    grid = pair.fixed.grid
+    axes = replace(pair.fixed, array=np.ascontiguousarray(grid.points()[..., 0], dtype=np.float32))
+    model = load_population("chest_xray", "chest")
+    shown = variants.deformed(replace(pair, fixed=axes), np.random.default_rng(0), model)
+    index = transform_points(grid.physical_to_index, shown.truth.points_fixed)
+    inside = np.all((index > 1) & (index < np.array(grid.size) - 2), axis=1)
+    seen = map_coordinates(shown.fixed.array, index[inside].T[::-1], order=1)
+    there = shown.truth.points_moving[inside, 0]
+    held = np.abs(there - grid.centre[0]) < grid.extent[0] / 2 - 2 * grid.spacing[0]  # else beyond the image
+    assert held.sum() > 50
+    assert np.abs(seen - there)[held].max() < 0.1
 
 
 def test_a_deformation_lies_only_partly_in_the_span():

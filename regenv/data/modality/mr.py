@@ -182,7 +182,8 @@ def _steady_state(
 ) -> float:
     """Signal of protons of unit density."""
     # field inhomogeneity shortens the decay of gradient echoes
-    t2_star = 1.0 / (1.0 / t2 + 1.0 / (60.0, 40.0)[strength])
+    t2_prime = (60.0, 40.0)[strength]
+    t2_star = 1.0 / (1.0 / t2 + 1.0 / t2_prime)
     e1, e2, c = np.exp(-tr / t1), np.exp(-tr / t2), np.cos(flip)
     if kind == "spoiled":
         return float(np.sin(flip) * (1 - e1) / (1 - e1 * c) * np.exp(-te / t2_star))
@@ -198,4 +199,5 @@ def _steady_state(
     root = np.sqrt((1 - e2 * e2) / ((1 - e1 * c) ** 2 - e2 * e2 * (e1 - c) ** 2))
     first = 1 - (e1 - c) * root
     second = 1 - (1 - e1 * c) * root
-    return float(np.tan(flip / 2) * (first * np.exp(-te / t2_star) + second * np.exp(-te / t2)))
+    # the second echo forms at the next pulse, so before it less is lost to T2 and more to inhomogeneity
+    return float(np.tan(flip / 2) * (first * np.exp(-te / t2_star) + second * np.exp(te / t2 - te / t2_prime)))

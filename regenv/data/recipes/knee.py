@@ -31,7 +31,7 @@ from regenv.data.recipes._scans import (
     tilt,
 )
 
-VERSION = 2
+VERSION = 3
 _ANATOMY_MM = 1.7
 _POINTS_MM = 16.0
 """Spacing of the lattice on which the TRE is measured."""

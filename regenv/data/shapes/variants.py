@@ -74,32 +74,24 @@ def deformed(pair: ImagePair, rng: np.random.Generator, model: StatisticalDeform
     other = np.random.default_rng(rng.integers(2**32))
     waves = _waves(other, d, model.extent_mm)
 
-    def displacement(local: NDArray[np.float64]) -> NDArray[np.float64]:
-        u = model.displacement(coefficients, local)
-        rest = _sum_of_waves(local, waves)
-        return u + rest * (_REST * _rms(u) / max(_rms(rest), 1e-9))
-
     grid = pair.fixed.grid
     frame = grid.frame
     everywhere = grid.points()
     local = transform_points(np.linalg.inv(frame), everywhere.reshape(-1, d))
-    u_all = displacement(local)
-    where = (everywhere.reshape(-1, d) + u_all @ frame[:d, :d].T).reshape(everywhere.shape)
+    u, rest = model.displacement(coefficients, local), _sum_of_waves(local, waves)
+    share = _REST * _rms(u) / max(_rms(rest), 1e-9)
+    where = (everywhere.reshape(-1, d) + (u + rest * share) @ frame[:d, :d].T).reshape(everywhere.shape)
     fixed = replace(pair.fixed, array=_read(pair.fixed.array, pair.fixed, where))
     assert pair.fixed_mask is not None
     mask = _read(pair.fixed_mask.astype(np.float32), replace(pair.fixed, background=0.0), where) >= 0.5
     points = lattice_points(mask, grid, _LATTICE_MM[d])
-    basis = model.basis(transform_points(np.linalg.inv(frame), points))
-    reach = np.sqrt((basis.reshape(len(points), -1) ** 2).sum(axis=1))
-    points = points[reach >= _MOVED * reach.max()]
-    index = np.rint(transform_points(grid.physical_to_index, points)).astype(np.int64)
-    truth = Truth(points_fixed=points, points_moving=where[tuple(index.T[::-1])] + points - _centres(grid, index))
+    local = transform_points(np.linalg.inv(frame), points)
+    reach = np.sqrt((model.basis(local).reshape(len(points), -1) ** 2).sum(axis=1))
+    moved = reach >= _MOVED * reach.max()
+    points, local = points[moved], local[moved]
+    u = model.displacement(coefficients, local) + share * _sum_of_waves(local, waves)
+    truth = Truth(points_fixed=points, points_moving=points + u @ frame[:d, :d].T)
     return replace(pair, fixed=fixed, fixed_mask=mask, truth=truth, alignment=np.eye(d + 1))
-
-
-def _centres(grid: Grid, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Physical positions ``(N, d)`` of voxels."""
-    return transform_points(grid.index_to_physical, index.astype(np.float64))
 
 
 def _waves(rng: np.random.Generator, d: int, extent_mm: float) -> NDArray[np.float64]:
