@@ -18,6 +18,7 @@ import numpy as np
 from numba import types
 
 from regenv.core._intrinsics import load
+from regenv.core._resample_kernels import _add_flagged_row
 from regenv.core._types import FLAGS, IMAGES, LANES, given, written
 
 _SCALE = float(1 << 32)
@@ -322,30 +323,6 @@ def sees_lanes(start, stop, shapes, sources, planes, height, width, furthest, ou
                     break
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _add_row(fixed, moved, mask, valid, sums):  # type: ignore[no-untyped-def]
-    """Adds one row to a lane's seven sums, in double precision."""
-    n_mask = n = f1 = m1 = f2 = m2 = fm = np.float64(0.0)
-    for j in range(fixed.shape[0]):
-        counts = np.float32(1.0) if mask[j] != 0 else np.float32(0.0)
-        weight = counts if valid[j] != 0 else np.float32(0.0)
-        f, m = np.float64(weight * fixed[j]), np.float64(weight * moved[j])
-        n_mask += np.float64(counts)
-        n += np.float64(weight)
-        f1 += f
-        m1 += m
-        f2 += f * f
-        m2 += m * m
-        fm += f * m
-    sums[0] += n_mask
-    sums[1] += n
-    sums[2] += f1
-    sums[3] += m1
-    sums[4] += f2
-    sums[5] += m2
-    sums[6] += fm
-
-
 @numba.njit(
     [
         types.void(
@@ -389,4 +366,4 @@ def window_lanes(  # type: ignore[no-untyped-def]
                         level = min(max(row[j], zero), one) * np.float32(255.0) + np.float32(0.5)
                         bytes_row[j] = np.uint8(np.int32(level))
                 if add:
-                    _add_row(fixed[b, v, i], row, mask[b, v, i], flags, sums[b])
+                    _add_flagged_row(fixed[b, v, i], row, mask[b, v, i], flags, sums[b])

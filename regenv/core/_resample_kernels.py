@@ -198,6 +198,30 @@ def _add_row(fixed, moved, mask, first, last, sums):  # type: ignore[no-untyped-
     sums[6] += fm
 
 
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _add_flagged_row(fixed, moved, mask, flags, sums):  # type: ignore[no-untyped-def]
+    """As :func:`_add_row`, where what is valid is no range but flagged voxel by voxel."""
+    n_mask = n = f1 = m1 = f2 = m2 = fm = np.float64(0.0)
+    for j in range(fixed.shape[0]):
+        counts = np.float32(1.0) if mask[j] != 0 else np.float32(0.0)
+        weight = counts if flags[j] != 0 else np.float32(0.0)
+        f, m = np.float64(weight * fixed[j]), np.float64(weight * moved[j])
+        n_mask += np.float64(counts)
+        n += np.float64(weight)
+        f1 += f
+        m1 += m
+        f2 += f * f
+        m2 += m * m
+        fm += f * m
+    sums[0] += n_mask
+    sums[1] += n
+    sums[2] += f1
+    sums[3] += m1
+    sums[4] += f2
+    sums[5] += m2
+    sums[6] += fm
+
+
 @numba.njit(cache=True, nogil=True)
 def _to_uint8(row, out):  # type: ignore[no-untyped-def]
     """Intensities in [0, 1] as 0..255, rounded; values beyond are clipped."""

@@ -16,6 +16,7 @@ from regenv.core._intrinsics import bilinear, trilinear, unowned_bytes, unowned_
 from regenv.core._resample_kernels import (
     _HALF,
     _ONE,
+    _add_flagged_row,
     _edge_2d,
     _edge_3d,
     _row_start,
@@ -218,30 +219,6 @@ def _warp_row_2d(address, nx, ny, start, step, u, at, background, out, flags):  
         else:
             out[j] = background
             flags[j] = 0
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _add_flagged_row(fixed, moved, mask, flags, sums):  # type: ignore[no-untyped-def]
-    """Adds one row to a lane's seven sums, in double precision."""
-    n_mask = n = f1 = m1 = f2 = m2 = fm = np.float64(0.0)
-    for j in range(fixed.shape[0]):
-        counts = np.float32(1.0) if mask[j] != 0 else np.float32(0.0)
-        weight = counts if flags[j] != 0 else np.float32(0.0)
-        f, m = np.float64(weight * fixed[j]), np.float64(weight * moved[j])
-        n_mask += np.float64(counts)
-        n += np.float64(weight)
-        f1 += f
-        m1 += m
-        f2 += f * f
-        m2 += m * m
-        fm += f * m
-    sums[0] += n_mask
-    sums[1] += n
-    sums[2] += f1
-    sums[3] += m1
-    sums[4] += f2
-    sums[5] += m2
-    sums[6] += fm
 
 
 @numba.njit(

@@ -292,12 +292,27 @@ def label_resample(
     d = grid.ndim
     out = np.full(grid.shape, outside, dtype=labels.dtype)
     in_plane = np.stack(np.meshgrid(np.arange(grid.size[0]), np.arange(grid.size[1])), axis=-1).astype(np.float64)
-    size = np.asarray(label_grid.size)
     for z, plane in enumerate(out if d == 3 else out[None]):
         position = in_plane @ matrix[:, :2].T + matrix[:, d] + (z * matrix[:, 2] if d == 3 else 0.0)
-        index = np.floor(np.round(position, 6) + 0.5).astype(np.int64)
-        inside = np.all((index >= 0) & (index < size), axis=-1)
-        plane[inside] = labels[tuple(index[inside].T[::-1])]
+        plane[:] = nearest_labels(labels, position, outside)
+    return out
+
+
+def nearest_labels(labels: NDArray[L], index: FloatArray, outside: int = 0) -> NDArray[L]:
+    """Labels of the voxels nearest to continuous indices (halves upwards, as ITK does).
+
+    Args:
+        labels: ``([z,] y, x)`` array of any type.
+        index: ``(..., d)`` continuous indices (x, y[, z]).
+        outside: Value outside the label map.
+
+    Returns:
+        ``index.shape[:-1]`` array of the labels' type.
+    """
+    nearest = np.floor(np.round(index, 6) + 0.5).astype(np.int64)
+    inside = np.all((nearest >= 0) & (nearest < np.asarray(labels.shape[::-1])), axis=-1)
+    out = np.full(nearest.shape[:-1], outside, dtype=labels.dtype)
+    out[inside] = labels[tuple(nearest[inside].T[::-1])]
     return out
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import transform_points
 from regenv.core.models import MatrixModel, TransformModel
+from regenv.core.resample import nearest_labels
 from regenv.envs.cases import Case
 from regenv.envs.views import View
 from regenv.errors import DataError
@@ -34,7 +35,7 @@ class LabelOverlap:
         self._labels = truth.labels_moving
         grid = view.grid(case.fixed_grid, view.levels[0])
         points = grid.points().reshape(-1, grid.ndim)
-        fixed = _look_up(truth.labels_fixed, transform_points(case.fixed_grid.physical_to_index, points))
+        fixed = nearest_labels(truth.labels_fixed, transform_points(case.fixed_grid.physical_to_index, points))
         self._values = np.setdiff1d(np.intersect1d(np.unique(fixed), np.unique(self._labels)), [0])
         if len(self._values) == 0:
             raise DataError(
@@ -47,7 +48,7 @@ class LabelOverlap:
     def mean_dice(self, state: NDArray[np.float64]) -> float:
         """Mean Dice coefficient at a pose, in [0, 1]."""
         moving_points = self._carried(state)
-        moved = _look_up(self._labels, transform_points(self._case.moving_grid.physical_to_index, moving_points))
+        moved = nearest_labels(self._labels, transform_points(self._case.moving_grid.physical_to_index, moving_points))
         scores = []
         for value in self._values:
             a, b = self._fixed == value, moved == value
@@ -67,12 +68,3 @@ class LabelOverlap:
 def _values(labels: NDArray[Any]) -> list[int]:
     """The labels that there are."""
     return [int(value) for value in np.unique(labels) if value != 0]
-
-
-def _look_up(labels: NDArray[Any], index: NDArray[np.float64]) -> NDArray[Any]:
-    """Labels of the nearest voxels of continuous indices ``(N, d)``; 0 outside."""
-    nearest = np.floor(np.round(index, 6) + 0.5).astype(np.int64)
-    inside = np.all((nearest >= 0) & (nearest < np.asarray(labels.shape[::-1])), axis=-1)
-    out = np.zeros(len(index), labels.dtype)
-    out[inside] = labels[tuple(nearest[inside].T[::-1])]
-    return out
