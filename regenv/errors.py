@@ -51,8 +51,12 @@ def require(module: str, extra: str) -> ModuleType:
         ) from error
 
 
+_LONG = 30
+"""More names than these are not listed where a near one is found."""
+
+
 def near_miss(value: object, options: Iterable[object]) -> str:
-    """What to say after an unknown value: the nearest known one and the list of all.
+    """What to say after an unknown value: the nearest known one and the list of all, if that is not long.
 
     Args:
         value: What was given.
@@ -66,6 +70,8 @@ def near_miss(value: object, options: Iterable[object]) -> str:
     known = list(options)
     by_name = {str(option).lower(): option for option in known}
     near = difflib.get_close_matches(str(value).lower(), list(by_name), n=1, cutoff=0.55)
+    if near and len(known) > _LONG:
+        return f"did you mean {by_name[near[0]]!r}? It is one of {len(known)}"
     listed = "known: " + ", ".join(repr(option) for option in known) if known else "none is known"
     if near:
         return f"did you mean {by_name[near[0]]!r}? {listed[0].upper()}{listed[1:]}"

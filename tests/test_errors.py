@@ -9,6 +9,9 @@ from regenv.errors import MissingExtraError, OptionError, check_option, near_mis
 
 def test_near_miss_suggests_and_lists() -> None:
     assert near_miss("nccc", ("ssd", "ncc")) == "did you mean 'ncc'? Known: 'ssd', 'ncc'"
+    many = [f"option-{i}" for i in range(40)]
+    assert near_miss("optoin-7", many) == "did you mean 'option-7'? It is one of 40"
+    assert "'option-39'" in near_miss("something else", many)
 
 
 def test_near_miss_without_a_near_one_only_lists() -> None:
