@@ -194,13 +194,52 @@ def _run(
 
     lanes = len(addresses)
     d = shapes.shape[1]
-    stack = planes if planes.ndim == 4 else planes[None]
-    view = out.shape if len(out) else fixed.shape
     if matrices.shape != (lanes, d, d + 1) or shapes.shape[0] != lanes or len(backgrounds) != lanes:
         raise ValueError(
             f"{lanes} lanes in {d}-D need matrices {(lanes, d, d + 1)}, got {matrices.shape}; shapes {(lanes, d)}, got "
             f"{shapes.shape}; {lanes} backgrounds, got {len(backgrounds)}"
         )
+    stack, threads = checked_view(lanes, d, planes, out, valid, fixed, mask, sums, out_u8, threads)
+    run_lanes(
+        render_lanes,
+        lanes,
+        np.ascontiguousarray(addresses, dtype=np.int64),
+        np.ascontiguousarray(shapes, dtype=np.int64),
+        np.ascontiguousarray(matrices, dtype=np.float64),
+        stack,
+        np.ascontiguousarray(backgrounds, dtype=np.float32),
+        out,
+        valid,
+        fixed,
+        mask,
+        sums,
+        out_u8,
+        threads=threads,
+    )
+
+
+def checked_view(
+    lanes: int,
+    d: int,
+    planes: FloatArray,
+    out: NDArray[np.float32],
+    valid: NDArray[np.uint8],
+    fixed: NDArray[np.float32],
+    mask: NDArray[np.uint8],
+    sums: FloatArray,
+    out_u8: NDArray[np.uint8],
+    threads: int | None,
+) -> tuple[FloatArray, int]:
+    """Checks what a kernel renders on and writes; see :func:`render_with_sums` for the arguments.
+
+    Returns:
+        The planes, ``(1 or B, S, 3, d)`` contiguous float64, and the threads to use.
+
+    Raises:
+        ValueError: If a shape or type does not fit.
+    """
+    stack = planes if planes.ndim == 4 else planes[None]
+    view = out.shape if len(out) else fixed.shape
     if stack.shape[1:] != (view[1], 3, d) or len(stack) not in (1, lanes) or view[0] != lanes:
         raise ValueError(f"planes {planes.shape} do not fit {lanes} lanes in {d}-D on a view of shape {view}")
     for name, array, kind in (
@@ -220,22 +259,7 @@ def _run(
         )
     if threads is None:
         threads = min(get_num_threads(), 1 + lanes * view[1] * view[2] * view[3] // _PIXELS_OF_A_THREAD)
-    run_lanes(
-        render_lanes,
-        lanes,
-        np.ascontiguousarray(addresses, dtype=np.int64),
-        np.ascontiguousarray(shapes, dtype=np.int64),
-        np.ascontiguousarray(matrices, dtype=np.float64),
-        np.ascontiguousarray(stack, dtype=np.float64),
-        np.ascontiguousarray(backgrounds, dtype=np.float32),
-        out,
-        valid,
-        fixed,
-        mask,
-        sums,
-        out_u8,
-        threads=threads,
-    )
+    return np.ascontiguousarray(stack, dtype=np.float64), threads
 
 
 def resample(

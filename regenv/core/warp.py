@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid
-from regenv.core.lanes import get_num_threads, run_lanes
-from regenv.core.resample import _NO_BYTE, _NO_FLOAT, _NO_SUMS, _PIXELS_OF_A_THREAD, N_SUMS
+from regenv.core.lanes import run_lanes
+from regenv.core.resample import _NO_BYTE, _NO_FLOAT, _NO_SUMS, checked_view
 
 
 def direction_matrices(moving: Grid, alignments: ArrayLike, fixed_frame: ArrayLike) -> FloatArray:
@@ -141,8 +141,6 @@ def _run(
     from regenv.core._warp_kernels import along_axes, warp_lanes
 
     lanes, d = shapes.shape
-    stack = planes if planes.ndim == 4 else planes[None]
-    view = out.shape if len(out) else fixed.shape
     side = lattices.shape[-1]
     for name, array, shape in (
         ("addresses", addresses, (lanes,)),
@@ -157,28 +155,9 @@ def _run(
             raise ValueError(f"{name} of {lanes} lanes in {d}-D must have shape {shape}, got {array.shape}")
     if side < 4:
         raise ValueError(f"a cubic lattice has at least 4 coefficients per axis, got {side}")
-    if stack.shape[1:] != (view[1], 3, d) or len(stack) not in (1, lanes) or view[0] != lanes:
-        raise ValueError(f"planes {planes.shape} do not fit {lanes} lanes in {d}-D on a view of shape {view}")
-    stack = np.ascontiguousarray(stack, dtype=np.float64)
+    stack, threads = checked_view(lanes, d, planes, out, valid, fixed, mask, sums, out_u8, threads)
     if not along_axes(stack):
         raise ValueError("rows and columns of a warped plane must each run along one axis of the view, not the same")
-    for name, image, kind in (
-        ("out", out, np.float32),
-        ("valid", valid, np.uint8),
-        ("fixed", fixed, np.float32),
-        ("mask", mask, np.uint8),
-        ("out_u8", out_u8, np.uint8),
-    ):
-        if image.dtype != kind or not image.flags.c_contiguous or (image.shape != view and len(image)):
-            raise ValueError(
-                f"{name} must be C-contiguous {np.dtype(kind)} of shape {view}, got {image.dtype} {image.shape}"
-            )
-    if len(sums) and (sums.shape != (lanes, N_SUMS) or fixed.shape != view or mask.shape != view):
-        raise ValueError(
-            f"sums must be {(lanes, N_SUMS)}, fixed and mask {view}; got {sums.shape}, {fixed.shape}, {mask.shape}"
-        )
-    if threads is None:
-        threads = min(get_num_threads(), 1 + lanes * view[1] * view[2] * view[3] // _PIXELS_OF_A_THREAD)
     run_lanes(
         warp_lanes,
         lanes,
