@@ -136,8 +136,15 @@ def view_planes(camera: Camera, size: int, spacing_mm: float, centre: ArrayLike 
         spacing_mm: Millimetres on the detector between them.
         centre: Detector pixel ``(x, y)`` in the middle of the view; default the middle of the detector.
     """
-    n = np.asarray(camera.grid.size[:2], dtype=np.float64)
-    step = spacing_mm / np.asarray(camera.grid.spacing[:2], dtype=np.float64)
-    middle = (n - 1) / 2 if centre is None else np.asarray(centre, dtype=np.float64)
-    origin = middle - (size - 1) / 2 * step
-    return np.array([[origin, [0.0, step[1]], [step[0], 0.0]]])
+    first = -(size - 1) / 2 * spacing_mm
+    planes = detector_pixels(camera, [[[first, first], [0.0, spacing_mm], [spacing_mm, 0.0]]])
+    if centre is not None:
+        planes[:, 0] += np.asarray(centre, dtype=np.float64) - (np.asarray(camera.grid.size[:2]) - 1) / 2
+    return planes
+
+
+def detector_pixels(camera: Camera, planes: ArrayLike) -> FloatArray:
+    """Planes ``(..., 3, 2)`` in mm about the middle of the detector (origin, steps), in its pixels."""
+    pixels = np.asarray(planes, dtype=np.float64) / np.asarray(camera.grid.spacing[:2])
+    pixels[..., 0, :] += (np.asarray(camera.grid.size[:2]) - 1) / 2
+    return pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.camera import index_rays
+from regenv.core.camera import detector_pixels, index_rays
 from regenv.core.projection import depth, project, sees, windowed_sums
 from regenv.envs.canvas import ALL, Canvas, LevelBuffers, render_one
 from regenv.envs.cases import Case
@@ -51,13 +51,9 @@ class ProjectionCanvas(Canvas):
                     "give as many, or another field_of_view"
                 )
             for v, camera in enumerate(case.cameras):
-                # view index -> mm about the middle of the detector -> detector pixel
-                step = np.asarray(camera.grid.spacing[:2])
-                middle = (np.asarray(camera.grid.size[:2]) - 1) / 2
-                plane = buffers.level.planes[v] * buffers.local[0, 0]
+                plane = buffers.level.planes[v] * buffers.local[0, 0]  # mm about the middle of the detector
                 plane[0] += buffers.local[:2, 2]
-                planes[lane, v] = plane / step
-                planes[lane, v, 0] += middle
+                planes[lane, v] = detector_pixels(camera, plane)
         super().load(lane, case)
         self._spacings[lane] = case.moving_grid.spacing
         self._windows[lane] = case.window
