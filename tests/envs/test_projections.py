@@ -237,6 +237,13 @@ def places(env, balls, picture):
     return (found[nearest] - (96 - 1) / 2) * 3.0
 
 
+def with_steps(posed, steps):
+    """The same with steps of other sizes."""
+    env, balls = posed
+    field = env.unwrapped.config.field_of_view
+    return gym.make(XRAY, dataset=balls, field_of_view=field, dtype="float32", steps=steps), balls
+
+
 def stepped(env, balls, name, sign):
     """Places of the balls before and after one coarse step from the truth."""
     k, views = env.unwrapped.model.names.index(name), len(balls.cameras)
@@ -262,14 +269,7 @@ def test_a_step_in_plane_shifts_the_picture_by_the_magnification(posed, sign):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_step_in_depth_changes_the_magnification(posed, sign):
     """The tube is at +z, so the volume goes away from it: what is seen gets smaller."""
-    balls = posed[1]
-    env = gym.make(
-        XRAY,
-        dataset=balls,
-        field_of_view=posed[0].unwrapped.config.field_of_view,
-        dtype="float32",
-        steps=(40.0, 1.0),
-    )
+    env, balls = with_steps(posed, (40.0, 1.0))
     before, after = stepped(env, balls, "tz", sign)
     depth = np.array(FOUR)[:, 2]
     want = (640 - depth) / (640 - depth + sign * 40.0)
@@ -280,14 +280,7 @@ def test_a_step_in_depth_changes_the_magnification(posed, sign):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_turn_in_plane_turns_the_picture(posed, sign):
-    balls = posed[1]
-    env = gym.make(
-        XRAY,
-        dataset=balls,
-        field_of_view=posed[0].unwrapped.config.field_of_view,
-        dtype="float32",
-        steps=(15.0, 1.0),
-    )
+    env, balls = with_steps(posed, (15.0, 1.0))
     before, after = stepped(env, balls, "rz", sign)
     angle = np.deg2rad(-sign * 15.0)  # x to y is positive; the picture turns against the step
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
