@@ -168,6 +168,18 @@ def _row_2d(address, nx, ny, cx, cy, sx, sy, background, out):  # type: ignore[n
     return first, last
 
 
+@numba.njit(cache=True, nogil=True)
+def _add(sums, n_mask, n, f1, m1, f2, m2, fm):  # type: ignore[no-untyped-def]
+    """Adds what one row gives to the seven sums of a lane."""
+    sums[0] += n_mask
+    sums[1] += n
+    sums[2] += f1
+    sums[3] += m1
+    sums[4] += f2
+    sums[5] += m2
+    sums[6] += fm
+
+
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def _add_row(fixed, moved, mask, first, last, sums):  # type: ignore[no-untyped-def]
     """Adds one row to a lane's seven sums, in double precision."""
@@ -189,13 +201,7 @@ def _add_row(fixed, moved, mask, first, last, sums):  # type: ignore[no-untyped-
         outside += 1 if before[j] != 0 else 0
     for j in range(after.shape[0]):
         outside += 1 if after[j] != 0 else 0
-    sums[0] += n + outside
-    sums[1] += n
-    sums[2] += f1
-    sums[3] += m1
-    sums[4] += f2
-    sums[5] += m2
-    sums[6] += fm
+    _add(sums, n + outside, n, f1, m1, f2, m2, fm)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
@@ -213,13 +219,7 @@ def _add_flagged_row(fixed, moved, mask, flags, sums):  # type: ignore[no-untype
         f2 += f * f
         m2 += m * m
         fm += f * m
-    sums[0] += n_mask
-    sums[1] += n
-    sums[2] += f1
-    sums[3] += m1
-    sums[4] += f2
-    sums[5] += m2
-    sums[6] += fm
+    _add(sums, n_mask, n, f1, m1, f2, m2, fm)
 
 
 @numba.njit(cache=True, nogil=True)
