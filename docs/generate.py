@@ -57,7 +57,8 @@ def _page(env_id: str) -> str:
         return page
     caption = "An episode of the expert, who knows the truth: the start, a quarter of the way, and the end"
     picture = (
-        f"![{caption}](../assets/episodes/{env_id}.webp)\n\n{caption}; fixed in magenta, moved in green, together grey."
+        f"![{caption}](../assets/episodes/{env_id}.webp)\n\n{caption}; fixed in magenta, moved in green, together grey "
+        f"(`python docs/pictures.py {env_id}`)."
     )
     return page.replace("\n## Description", f"\n{picture}\n\n## Description", 1)
 
