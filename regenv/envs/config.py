@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
@@ -87,7 +87,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "dataset": (lambda d: isinstance(d, str | Dataset), "a name such as 'phantom' or 'folder:PATH', or a Dataset"),
     "reward": (lambda r: isinstance(r, str) or callable(r), "a name, a callable or 'module:function'"),
     "steps": (
-        lambda s: all(isinstance(size, Real) for size in (s if isinstance(s, Sequence) else [s])),
+        lambda s: all(isinstance(size, Real) for size in (s if isinstance(s, Iterable) else [s])),
         "sizes of steps, such as (4.0, 0.5)",
     ),
     "stop": (lambda s: isinstance(s, bool), "True or False"),

@@ -450,6 +450,11 @@ def test_an_action_out_of_range(blobs):
         env.step(99)
 
 
+@pytest.mark.parametrize("steps", [(4.0, 0.5), [4.0, 0.5], np.array([4.0, 0.5])])
+def test_steps_of_any_sequence(steps, blobs):
+    assert gym.make(RIGID, dataset=blobs, steps=steps).action_space.n == 25
+
+
 def test_an_empty_split_says_so():
     with pytest.raises(ValueError, match="no pair"):
         gym.make(RIGID, dataset=Blobs("validation", 0))
