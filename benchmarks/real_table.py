@@ -20,10 +20,10 @@ import numpy as np
 import regenv
 from benchmarks.real.experiments import EXPERIMENTS, STARTS, Experiment, Row, run_experiment
 from benchmarks.real.folders import CASES
+from regenv.catalogue import get_task
 from regenv.data.cache import digest
 from regenv.errors import DataError
 from regenv.evaluation.track import write_atomically
-from regenv.registration import get_task
 
 OUT = Path(__file__).with_name("REAL.md")
 METHODS = ("given", "start", "oracle", "greedy", "classical")
@@ -129,7 +129,7 @@ def _population(experiment: Experiment) -> str:
         return ""
     if experiment.folder == "rat":
         return "; model: smooth random displacements of 3 mm"
-    from regenv.data.population import load_population
+    from regenv.synthesis.population import load_population
 
     return f"; model: {load_population(task.recipe, task.field_of_view).source}"
 

@@ -10,9 +10,9 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from regenv.catalogue import TASKS
 from regenv.data.manifest import COLUMNS
 from regenv.pages import environment_page, environment_table
-from regenv.registration import TASKS
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent

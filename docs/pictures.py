@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import regenv  # noqa: F401  (registers the environments)
-from regenv.registration import TASKS
+from regenv.catalogue import TASKS
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 QUALITY = 70

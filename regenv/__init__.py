@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regenv.registration import register_environments
+from regenv.catalogue import register_environments
 
 if TYPE_CHECKING:
     from regenv.alignment import Alignment, align

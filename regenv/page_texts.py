@@ -150,7 +150,7 @@ def outside(task: Task, explained: float) -> str:
         return share
     return (
         f"{share} Of the validation subjects' {seen['given_median']:g} mm (median TRE at c = 0) they leave "
-        f"{seen['outside_median']:g} mm at their best; `python -m benchmarks.calibrate {task.id}`."
+        f"{seen['outside_median']:g} mm at their best; `python -m benchmarks.tools.calibrate {task.id}`."
     )
 
 
@@ -163,5 +163,5 @@ def oracle(task: Task) -> str:
     return (
         f"Greedy on the true error: {begun}to a TRE of {seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
         f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g}); "
-        f"`python -m benchmarks.calibrate {task.id}`."
+        f"`python -m benchmarks.tools.calibrate {task.id}`."
     )

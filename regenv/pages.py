@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from regenv import page_texts
+from regenv.catalogue import TASKS, get_task
 from regenv.core.models import TransformModel
-from regenv.data.recipe import get_recipe
 from regenv.envs.actions import ActionScheme, make_actions
 from regenv.envs.config import Config, make_config
 from regenv.envs.engine import config_model, config_view
 from regenv.envs.presets import PRESETS, fits
 from regenv.envs.views import View
 from regenv.envs.windows import FIXED_WINDOWS
-from regenv.registration import TASKS, get_task
+from regenv.synthesis.recipe import get_recipe
 from regenv.task import PROJECTIONS, Task
 
 SECTIONS = (

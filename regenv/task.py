@@ -29,7 +29,7 @@ class Task:
         modalities: Modality of the fixed and of the moving image.
         model: Transform model: ``"rigid"``, ``"similarity"``, ``"affine"``, or ``"sdm"``, a statistical deformation
             model fitted to the training subjects of the recipe.
-        recipe: How the embedded pairs are made, a file of :mod:`regenv.data.recipes`.
+        recipe: How the embedded pairs are made, a file of :mod:`regenv.synthesis.recipes`.
         field_of_view: Default variant of the recipe.
         imaging: How the moved image comes about, one of :data:`IMAGINGS`.
         planes: Slices or radiographs of the fixed image, for each field of view that has not one.
@@ -71,7 +71,7 @@ class Task:
         ``reward_scales`` (factor on the gain of each similarity: a median start to the truth is worth about 10),
         ``oracle`` (floor and path length of greedy steps on the true error), ``model`` (of a deformation: TRE before
         and at the best coefficients), ``steps_per_second``. Written by
-        ``python -m benchmarks.calibrate ID --write``.
+        ``python -m benchmarks.tools.calibrate ID --write``.
         """
         return _calibrations().get(self.id, {})
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 
 import pytest
 
+from regenv.catalogue import TASKS
 from regenv.envs.config import Config
 from regenv.envs.presets import PRESETS, fits
 from regenv.pages import SECTIONS, attributes_of, environment_page, environment_table
-from regenv.registration import TASKS
 
 
 @pytest.mark.parametrize("env_id", TASKS)

@@ -127,7 +127,7 @@ def test_links_lead_somewhere(page):
 
 def test_site_builds_and_shows_every_environment(tmp_path):
     pytest.importorskip("mkdocs", reason="needs regenv[dev]")
-    from regenv.registration import TASKS
+    from regenv.catalogue import TASKS
 
     run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)], ROOT)
     for env_id in TASKS:

@@ -22,11 +22,11 @@ from agents.dqn.config import DQNConfig, load_config
 from agents.dqn.network import from_sb3, save_weights
 from agents.dqn.pairs import MorePairs
 from agents.dqn.policy_file import policy_metadata, save_policy
+from regenv.catalogue import get_task
 from regenv.data.dataset import Dataset, make_dataset, prefetch
 from regenv.errors import require
 from regenv.evaluation.cases import generator_of
 from regenv.evaluation.track import write_atomically
-from regenv.registration import get_task
 
 WEIGHTS = "weights.safetensors"
 POLICY = "policy.onnx"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from regenv.data.shapes import Anatomy, PairGenerator, TrainingPair
+from regenv.synthesis.shapes import Anatomy, PairGenerator, TrainingPair
 
 AIR = 64
 """Places outside the body that are taught to be nothing to look for."""

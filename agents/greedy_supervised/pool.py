@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.cache import cache_dir, digest, progress
-from regenv.data.shapes import LABELS, SIZE, Anatomy, make_anatomy
-from regenv.data.shapes.anatomy import VERSION
+from regenv.synthesis.shapes import LABELS, SIZE, Anatomy, make_anatomy
+from regenv.synthesis.shapes.anatomy import VERSION
 
 PIECES = 3
 """Pieces cut from each torso: two at full resolution and the whole at about half."""
@@ -61,7 +61,7 @@ def _read(path: Path, kind: str) -> Anatomy:
 
 def ct_intensities() -> NDArray[np.float32]:
     """``(LABELS,)``: the CT number of each tissue in the window of CT environments."""
-    from regenv.data.anatomy.tissues import CT_NUMBERS
+    from regenv.synthesis.anatomy.tissues import CT_NUMBERS
 
     low, high = WINDOW_HU
     table = np.zeros(LABELS, np.float32)
@@ -71,7 +71,7 @@ def ct_intensities() -> NDArray[np.float32]:
 
 
 def _torso(number: int) -> Anatomy:
-    from regenv.data.anatomy.torso import torso
+    from regenv.synthesis.anatomy.torso import torso
 
     seed, piece = divmod(number, PIECES)
     fields = ("torso", "heart", "spine")

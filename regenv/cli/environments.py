@@ -17,8 +17,8 @@ def list_environments() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from regenv.catalogue import TASKS
     from regenv.evaluation.track import find_track, track_names
-    from regenv.registration import TASKS
 
     console = Console()
     table = Table("environment", "what (fixed, moving)", "reward", "horizon", "steps/s", box=None, header_style="bold")

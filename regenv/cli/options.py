@@ -36,6 +36,6 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
 
 def known_id(env_id: str) -> str:
     """The id, checked, so that a slip is answered with the nearest one."""
-    from regenv.registration import get_task
+    from regenv.catalogue import get_task
 
     return get_task(env_id).id

@@ -1,1 +1,1 @@
-"""Pairs of images: procedural anatomy and the physics of each modality, real data sets and folders."""
+"""Patients that are read: pairs, files, folders, public layouts, and the cache."""

@@ -71,7 +71,7 @@ def make_dataset(
         field_of_view: What the embedded anatomy shows, one of the recipe's; None for its first.
         model: Transform model of the environment; a folder's true transforms are checked against it.
         ndim: 2 or 3; images of another dimension are refused.
-        recipe: How the embedded anatomy is made, a file of :mod:`regenv.data.recipes`.
+        recipe: How the embedded anatomy is made, a file of :mod:`regenv.synthesis.recipes`.
         imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`; random shapes are made for it.
         slices: Slices of the fixed image, where it is made of slices.
         extent_mm: Width of the view, which random shapes fill.
@@ -90,11 +90,11 @@ def make_dataset(
     if len(modalities) != 2:
         raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('cbct', 'ct')")
     if name == "phantom":
-        from regenv.data.phantom import PhantomDataset
+        from regenv.synthesis.phantom import PhantomDataset
 
         return PhantomDataset(split, modalities, field_of_view, recipe)
     if name == "shapes":
-        from regenv.data.shapes import ShapesDataset
+        from regenv.synthesis.shapes import ShapesDataset
 
         population = (recipe, field_of_view or "") if model == "sdm" else None
         return ShapesDataset(split, ndim, imaging, slices, extent_mm, population)

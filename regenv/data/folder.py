@@ -363,7 +363,7 @@ def _read_labels(path: str | None, grid: Grid) -> NDArray[np.int32] | None:
 
 def _load_simulated(row: Row, ndim: int) -> ImagePair:
     """A CT and the CBCT made from it, which lie in one frame."""
-    from regenv.data.simulate import simulated_cbct
+    from regenv.synthesis.simulate import simulated_cbct
 
     ct_side = "moving" if row.simulate == "fixed" else "fixed"
     ct = read_image(row.moving, "ct", ndim=ndim)

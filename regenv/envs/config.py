@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
+from regenv.catalogue import get_task
 from regenv.data.dataset import Dataset
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
-from regenv.registration import get_task
 from regenv.task import Task
 
 DTYPES = ("uint8", "float32")

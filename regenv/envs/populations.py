@@ -18,7 +18,7 @@ def find_population(config: Config) -> StatisticalDeformation:
         OptionError: If the given model cannot be read, or was fitted on another lattice, spacing or dimension.
     """
     from regenv.core.deformation import StatisticalDeformation
-    from regenv.data.population import load_population
+    from regenv.synthesis.population import load_population
 
     given: Any = config.deformation
     if given is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regenv.catalogue import get_task
 from regenv.core.geometry import FloatArray
 from regenv.core.models import MatrixModel, get_model
 from regenv.core.tre import lattice_indices, point_errors
@@ -17,7 +18,6 @@ from regenv.data.pair import ImagePair
 from regenv.envs.cases import privileged_of
 from regenv.envs.starts import draw_misalignment, half_widths, misaligned
 from regenv.errors import DataError
-from regenv.registration import get_task
 
 if TYPE_CHECKING:
     from regenv.evaluation.track import Track, TrackCase

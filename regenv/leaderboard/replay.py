@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.catalogue import get_task
 from regenv.core.models import MatrixModel, get_model
 from regenv.envs.actions import ActionScheme, make_actions
 from regenv.envs.config import Config, make_config
@@ -16,7 +17,6 @@ from regenv.envs.dynamics import Dynamics
 from regenv.envs.views import make_view
 from regenv.evaluation.episodes import Episode
 from regenv.evaluation.track import Track, TrackCase
-from regenv.registration import get_task
 
 
 class ReplayError(ValueError):

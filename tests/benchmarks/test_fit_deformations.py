@@ -6,10 +6,10 @@ import gymnasium as gym
 import pytest
 
 import regenv  # noqa: F401  (registers the ids)
-from benchmarks.fit_deformations import main
+from benchmarks.tools.fit_deformations import main
 from regenv.core.deformation import StatisticalDeformation
-from regenv.data.population import population_path
-from regenv.data.recipe import get_recipe
+from regenv.synthesis.population import population_path
+from regenv.synthesis.recipe import get_recipe
 
 ID = "BrainMR-SDM2D-v0"
 

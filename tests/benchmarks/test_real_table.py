@@ -22,10 +22,10 @@ from benchmarks.real.wrist import (
 )
 from benchmarks.real.wrist_reference import CLICKS, where_rays_meet
 from benchmarks.real_table import cell, main, report, run, section
+from regenv.catalogue import TASKS
 from regenv.core.geometry import transform_points
 from regenv.core.sitk import image_to_sitk, to_sitk
 from regenv.data.folder import FolderDataset
-from regenv.registration import TASKS
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from regenv.data.cache import MemoryCache, cache_dir, cached, digest, progress
 from regenv.data.image_io import write_image
 from regenv.data.packing import pack, unpack
 from regenv.data.pair import ImagePair, Truth
-from regenv.data.phantom import PhantomDataset
 from regenv.errors import CacheError
+from regenv.synthesis.phantom import PhantomDataset
 
 
 @pytest.fixture(autouse=True)

@@ -23,9 +23,9 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from gymnasium.vector import AutoresetMode
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.catalogue import TASKS
 from regenv.envs.presets import PRESETS, fits
 from regenv.errors import WithheldError
-from regenv.registration import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = list(TASKS)

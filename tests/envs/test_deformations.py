@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.catalogue import TASKS
 from regenv.core.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
 from regenv.core.geometry import transform_points
 from regenv.data.pair import Truth
-from regenv.data.population import load_population
 from regenv.envs.fits import fit_rotation
 from regenv.errors import DataError, OptionError, WithheldError
-from regenv.registration import TASKS
+from regenv.synthesis.population import load_population
 from tests.envs.deformable import Changed, own_dataset, stronger
 from tests.envs.episodes import at_random, at_truth, expert, play
 

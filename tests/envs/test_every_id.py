@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.catalogue import TASKS
 from regenv.core.geometry import transform_points
-from regenv.data.recipe import get_recipe
 from regenv.envs.views import VIEWS
 from regenv.pages import SECTIONS, environment_page
-from regenv.registration import TASKS
+from regenv.synthesis.recipe import get_recipe
 from tests.envs.episodes import Episode, at_random, at_truth, expert, play
 
 SEEDS = (7, 8, 9)  # those of the conformance tests, so that no further subjects are made

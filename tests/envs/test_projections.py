@@ -14,14 +14,14 @@ import pytest
 from scipy.ndimage import center_of_mass, label, map_coordinates
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.catalogue import TASKS
 from regenv.core.camera import Camera
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.core.projection import attenuation, depth_image, radiograph
-from regenv.data.phantom import PhantomDataset
 from regenv.envs.windows import RENDERED_HEADROOM, window_of
 from regenv.errors import DataError
-from regenv.registration import TASKS
+from regenv.synthesis.phantom import PhantomDataset
 from tests.envs.balls import SKIN_HU, SKIN_MM, Balls, c_arm, depth_camera, pose
 from tests.envs.deformable import Changed
 from tests.envs.episodes import at_random, at_truth, play

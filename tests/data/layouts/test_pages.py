@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from regenv.catalogue import TASKS
 from regenv.core.geometry import transform_points
 from regenv.data.dataset import make_dataset
 from regenv.data.layouts import LAYOUTS
 from regenv.data.pair import ImagePair
-from regenv.registration import TASKS
 from tests.data import files
 from tests.data.layouts import trees
 

@@ -1,0 +1,1 @@
+"""Measures and makes what is shipped: calibration, population models, tracks."""

@@ -1,0 +1,1 @@
+"""Patients that are invented: anatomy by part of the body, the physics of modalities, recipes, random shapes."""
