@@ -2,8 +2,6 @@
 
 It learns nothing and needs no truth, so it may run on the test split; it stops at the first local optimum of the
 similarity. What a learning agent gains over it is what it has learned beyond hill climbing.
-
-The look-ahead is the batched environment itself, with a lane for each action: one call renders all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-import regenv  # noqa: F401  (registers the ids)
+from regenv.envs.simulator import Simulator
 
 
 class GreedySearch:
@@ -33,46 +31,37 @@ class GreedySearch:
 
     def __init__(self) -> None:
         self.evaluations = 0
-        self._spec: gym.envs.registration.EnvSpec | None = None
-        self._ahead: Any = None
+        self._simulator: Simulator | None = None
         self._similarity = 0.0
 
-    def attach(self, env: Any) -> None:
-        """Makes a batched environment like ``env``, with a lane for each action.
+    def plan(self, simulator: Simulator) -> None:
+        """Takes the simulator.
 
         Raises:
             TypeError: If the actions cannot be listed.
         """
-        if env.spec == self._spec:
-            return
-        if not isinstance(env.action_space, gym.spaces.Discrete):
-            raise TypeError(f"greedy search tries every action, so it needs a Discrete space, got {env.action_space}")
-        keywords = {k: v for k, v in env.spec.kwargs.items() if k not in ("task", "render_mode", "threads")}
-        self._actions = np.arange(env.action_space.n)
-        self._ahead = gym.make_vec(
-            env.spec.id, num_envs=len(self._actions), autoreset_mode="Disabled", threads=1, **keywords
-        )
-        self._stops = env.unwrapped.config.stop is not False
-        self._spec = env.spec
+        if not isinstance(simulator.action_space, gym.spaces.Discrete):
+            raise TypeError(
+                f"greedy search tries every action, so it needs a Discrete space, got {simulator.action_space}"
+            )
+        self._simulator = simulator
+        self._actions = np.arange(simulator.action_space.n)
 
     def reset(self, observation: Any, info: dict[str, Any]) -> None:
-        """Puts every lane at the start of the episode."""
-        if self._ahead is None:
-            raise RuntimeError("greedy search looks ahead in the environment: call attach(env) before reset")
-        self._ahead.reset(options={"pair": info["pair_id"], "start": info["transform"]})
+        """Takes the similarity at the start of the episode."""
         self._similarity = float(info["similarity"])
 
     def act(self, observation: Any) -> np.int64:
         """The action of the largest gain in similarity; STOP where none gains."""
-        infos = self._ahead.step(self._actions)[-1]
+        if self._simulator is None:
+            raise RuntimeError("greedy search looks ahead: call plan(simulator) before act")
+        found = self._simulator.peek(self._actions)["similarity"]
         self.evaluations += len(self._actions)
-        similarity = infos["similarity"].copy()
-        if self._stops:
+        similarity = found.copy()
+        if self._simulator.stops:
             similarity[-1] = np.nextafter(self._similarity, np.inf)  # the last action is STOP: a gain has to beat it
         best = int(np.argmax(similarity))
-        self._similarity = float(infos["similarity"][best])
-        state = self._ahead.get_state()[best]
-        self._ahead.set_state([state] * len(self._actions))
+        self._similarity = float(found[best])
         return np.int64(best)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from regenv.envs.simulator import Simulator
+
 
 class Random:
     """Draws every action uniformly from the action space.
@@ -19,24 +21,26 @@ class Random:
     env_kwargs: dict[str, Any] = {}
 
     def __init__(self, seed: int = 0) -> None:
-        # 6 degrees of freedom x 2 steps x 2 directions and STOP: the default until an environment is attached.
-        self.action_space: gym.Space[Any] = gym.spaces.Discrete(25, seed=seed)
+        self._seed = seed
+        self._action_space: gym.Space[Any] | None = None
 
-    def attach(self, env: gym.Env[Any, Any]) -> None:
+    def plan(self, simulator: Simulator) -> None:
         """Takes the environment's action space."""
-        if env.action_space != self.action_space:
-            self.action_space = deepcopy(env.action_space)
+        self._action_space = deepcopy(simulator.action_space)
+        self._action_space.seed(self._seed)
 
     def seed(self, seed: int) -> None:
-        """Begins the draws anew."""
-        self.action_space.seed(seed)
+        """Begins the draws of the next episode anew."""
+        self._seed = seed
 
     def reset(self, observation: Any, info: dict[str, Any]) -> None:
         """Nothing to prepare."""
 
     def act(self, observation: Any) -> Any:
         """A random action."""
-        return self.action_space.sample()
+        if self._action_space is None:
+            raise RuntimeError("random actions need a space: call plan(simulator) before act")
+        return self._action_space.sample()
 
 
 def factory(seed: int = 0) -> Random:

@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import regenv  # noqa: F401  (registers the environments)
+from agents.oracle import Oracle
+from regenv.agent import play
 from regenv.catalogue import TASKS
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -30,12 +32,8 @@ PLANES = {"LungCT": 1, "CTPET": 1, "PETPET": 1}  # slice that is shown, by modal
 def frames(env_id: str) -> list[np.ndarray]:
     """The start, the pose after a quarter of the steps, and the end."""
     env = gym.make(env_id, render_mode="rgb_array", split="validation")
-    env.reset(seed=SEED)
-    seen, over = [env.render()], False
-    while not over:
-        _, _, terminated, truncated, _ = env.step(env.unwrapped.expert_action())
-        over = terminated or truncated
-        seen.append(env.render())
+    seen: list[np.ndarray] = []
+    play(Oracle(), env, seed=SEED, watch=lambda shown: seen.append(shown.render()))
     return [seen[0], seen[len(seen) // 4], seen[-1]]
 
 
@@ -63,10 +61,11 @@ def tile(name: str, env_id: str) -> Image.Image:
     _, info = env.reset(seed=SEED)
     options = {"pair": info["pair_id"], "start": env.unwrapped.truth()}
     observation = env.reset(options=options)[0]
+    orthogonal = task.ndim == 3 and env.unwrapped.config.make_view().orthogonal
     half, plane = len(observation) // 2, PLANES.get(name, 0)
     picture = Image.new("L", (2 * TILE, TILE + CAPTION))
     for i, side in enumerate((observation[plane], observation[half + plane])):
-        upright = side[::-1] if task.ndim == 3 and task.imaging == "volume" and plane > 0 else side  # head up
+        upright = side[::-1] if orthogonal and plane > 0 else side  # head up
         picture.paste(Image.fromarray(upright).resize((TILE, TILE), Image.Resampling.BOX), (i * TILE, CAPTION))
     ImageDraw.Draw(picture).text((4, 2), name, fill=255)
     return picture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from regenv.catalogue import register_environments
 
 if TYPE_CHECKING:
-    from regenv.alignment import Alignment, align
+    from regenv.alignment.align import Alignment, align
     from regenv.core.sitk import to_sitk
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
 
         return to_sitk
     if name in ("align", "Alignment"):
-        from regenv import alignment
+        from regenv.alignment import align
 
-        return getattr(alignment, name)
+        return getattr(align, name)
     raise AttributeError(f"module 'regenv' has no attribute {name!r}")

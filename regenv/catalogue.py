@@ -45,7 +45,14 @@ _SMALL: Fields = {"steps": (2.0, 0.5), "success_mm": 3.0}
 _SMALL_RIGID: Fields = {**_RIGID, **_SMALL, "misalignment": {"mm": 12.0, "deg": 15.0}}
 _SMALL_AFFINE: Fields = {**_AFFINE, **_SMALL, "misalignment": {"mm": 12.0, "deg": 15.0, "%": 10.0}}
 # coefficients in standard deviations about the mean shape: a start tells nothing of the truth
-_SDM: Fields = {"model": "sdm", "misalignment": {"sd": 1.0}, "steps": (0.5, 0.1), "horizon": 200, "success_mm": 2.0}
+_SDM: Fields = {
+    "model": "sdm",
+    "called": "deformable",
+    "misalignment": {"sd": 1.0},
+    "steps": (0.5, 0.1),
+    "horizon": 200,
+    "success_mm": 2.0,
+}
 # whose starts are a few millimetres off
 _SMALL_SDM: Fields = {**_SDM, "success_mm": 1.0}
 _2D: Fields = {"ndim": 2, "view_size": 96}
@@ -340,7 +347,7 @@ def _tasks(family: Family) -> dict[str, Task]:
         more = fields.pop("more", "")
         task = Task(
             id=f"{family.pair}-{suffix}-v0",
-            title=f"{family.title}, {fields['model'] if fields['model'] != 'sdm' else 'deformable'}",
+            title=f"{family.title}, {fields.pop('called', fields['model'])}",
             description=f"{family.description} {more}".strip(),
             modalities=family.modalities,
             **fields,

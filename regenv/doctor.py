@@ -166,8 +166,8 @@ def compile_everything() -> None:
 
 def _use_data_and_refine() -> None:
     """Makes a case of each embedded data set and refines it; the phantom's stays in the cache for the first reset."""
+    from regenv.alignment.refine import refine
     from regenv.data.dataset import EMBEDDED, make_dataset
-    from regenv.refine import refine
 
     for name in EMBEDDED:
         pair = make_dataset(name, modalities=("cbct", "ct")).load(0)

@@ -11,17 +11,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from regenv import page_texts
+from regenv.actions import ActionScheme
 from regenv.catalogue import TASKS, get_task
-from regenv.core.models import TransformModel
-from regenv.envs.actions import ActionScheme, make_actions
 from regenv.envs.config import Config, make_config
-from regenv.envs.engine import config_model, config_view
 from regenv.envs.presets import PRESETS, fits
-from regenv.envs.views import View
-from regenv.envs.windows import FIXED_WINDOWS
+from regenv.imaging.base import Imaging
+from regenv.imaging.view import SINGLE_VIEWS, View
+from regenv.imaging.windows import FIXED_WINDOWS
+from regenv.page_texts import MODALITIES
+from regenv.poses.base import PoseModel
 from regenv.synthesis.recipe import get_recipe
-from regenv.task import PROJECTIONS, Task
+from regenv.task import Task
 
 SECTIONS = (
     *("Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode End", "Arguments"),
@@ -44,9 +44,20 @@ class _Parts:
 
     task: Task
     config: Config
-    model: TransformModel
+    poses: PoseModel
+    imaging: Imaging
     view: View
     actions: ActionScheme
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The views that are not the default."""
+        return tuple(name for name in self.imaging.observations(self.task.ndim) if name != self.config.observation)
+
+    @property
+    def volumes(self) -> bool:
+        """Whether a whole volume can be seen."""
+        return len(self.others) >= len(SINGLE_VIEWS)
 
 
 def environment_page(env_id: str) -> str:
@@ -79,7 +90,7 @@ def environment_table() -> str:
     ]
     for env_id, task in TASKS.items():
         p = _parts(env_id)
-        state = f"{p.model.n_parameters} {'modes' if task.model == 'sdm' else 'degrees of freedom'}"
+        state = f"{p.poses.n_parameters} {p.poses.words.freedoms}"
         oracle, speed = task.calibration.get("oracle", {}), task.calibration.get("steps_per_second")
         reached = f"{oracle['start_median']:.1f}, {oracle['tre_median']:.2f}" if oracle else ""
         rows.append(
@@ -92,9 +103,8 @@ def environment_table() -> str:
 def _parts(env_id: str) -> _Parts:
     task = get_task(env_id)
     config = make_config(env_id)
-    model, view = config_model(config), config_view(config)
-    actions = make_actions(config.actions, model, steps=config.steps, default_steps=task.steps, stop=config.stop)
-    return _Parts(task, config, model, view, actions)
+    poses = config.make_poses()
+    return _Parts(task, config, poses, config.imaging, config.make_view(), config.make_actions(poses))
 
 
 def _box(p: _Parts) -> str:
@@ -112,39 +122,47 @@ def _summary(p: _Parts) -> str:
 
 
 def _description(p: _Parts) -> str:
-    fixed, moving = (page_texts.MODALITIES[name] for name in p.task.modalities)
-    kind = page_texts.kind_of(p.task)
-    state = page_texts.STATE[kind].format(
-        article="an" if p.model.name == "affine" else "a", model=p.model.name, count=p.model.n_parameters
+    fixed, moving = (MODALITIES[name] for name in p.task.modalities)
+    state = p.poses.words.state.format(
+        article="an" if p.poses.name[0] in "aeiou" else "a", name=p.poses.name, count=p.poses.n_parameters
     )
     variants = get_recipe(p.task.recipe).fields_of_view
     others = (
         f"\n\nVariants, by `field_of_view`: {', '.join(f'`{name}`' for name in variants)}." if len(variants) > 1 else ""
     )
-    deformable: Any = p.model
-    known = page_texts.outside(p.task, float(deformable.explained.sum())) if kind == "sdm" else ""
     return (
         f"{_one_line(p.task.description)}\n\nThe fixed image is {fixed}, the moving one {moving}. "
-        f"{state}{page_texts.MOVED[p.task.imaging]}{known}{others}"
+        f"{state}{p.imaging.words.moved}{p.poses.about}{_outside(p.task)}{others}"
+    )
+
+
+def _outside(task: Task) -> str:
+    """What of the truth lies outside a population's model."""
+    seen = task.calibration.get("model")
+    if not seen:
+        return ""
+    return (
+        f" Of the validation subjects' {seen['given_median']:g} mm (median TRE at c = 0) they leave "
+        f"{seen['outside_median']:g} mm at their best; `python -m benchmarks.tools.calibrate {task.id}`."
     )
 
 
 def _action_space(p: _Parts) -> str:
     lines = [
         f"`{p.actions.space}`: one step along one degree of freedom"
-        + (", or STOP, which is the last. " if p.config.stop is not False else ". ")
-        + page_texts.STEP[page_texts.kind_of(p.task)].format(about=page_texts.ABOUT[p.task.imaging])
-        + page_texts.UNSEEN[p.task.imaging],
+        + (", or STOP, which is the last. " if p.config.stop else ". ")
+        + p.poses.words.step.format(about=p.imaging.words.about)
+        + p.imaging.words.unseen,
         "",
         "| degree of freedom | unit | actions |",
         "| --- | --- | --- |",
     ]
     sizes = [f"{sign}{size:g}" for size in p.task.steps for sign in "+-"]
-    for k, (name, unit) in enumerate(zip(p.model.names, p.model.units, strict=True)):
+    for k, (name, unit) in enumerate(zip(p.poses.names, p.poses.units, strict=True)):
         first = k * len(sizes)
         numbered = ", ".join(f"{first + i}: {size}" for i, size in enumerate(sizes))
         lines.append(f"| `{name}`, {_freedom(name)} | {_UNITS[unit]} | {numbered} |")
-    lines.append(f"| STOP | | {len(sizes) * p.model.n_parameters} |")
+    lines.append(f"| STOP | | {len(sizes) * p.poses.n_parameters} |")
     lines += [
         "",
         'With `actions="unit"` there is one size of step; with `"multidiscrete"` every degree of freedom steps at once '
@@ -159,28 +177,40 @@ def _freedom(name: str) -> str:
 
 
 def _observation_space(p: _Parts) -> str:
-    size, spacing = p.config.view_size, p.config.view_spacing_mm
     shared = sorted({FIXED_WINDOWS[m] for m in p.task.modalities if m in FIXED_WINDOWS})
     window = (
         f"Intensities are windowed from {shared[0][0]:g} to {shared[0][1]:g} HU, constant in the episode."
-        if set(p.task.modalities) <= {"ct", "cbct"} and p.task.imaging == "volume"
+        if set(p.task.modalities) <= {"ct", "cbct"} and p.imaging.headroom == 0
         else "Intensities are windowed by modality, the window constant in the episode."
     )
-    single = p.task.ndim == 2 or p.task.imaging != "volume"
-    others = ("difference", "zoom") if single else ("volume", "difference", "volume_difference", "zoom", "volume_zoom")
-    named = ", ".join(f'`"{name}"`' for name in others).replace("`", "`observation=", 1)
-    matrices = "float64 coefficients" if p.task.model == "sdm" else "float64 matrices"
+    named = ", ".join(f'`"{name}"`' for name in p.others).replace("`", "`observation=", 1)
+    unit = "pixels" if p.view.ndim == 2 else "voxels"
+    grid = p.imaging.words.grid.format(size=p.view.size, spacing=p.view.spacing_mm, unit=unit)
     return (
-        f"`{_box(p)}`, channels first. {page_texts.channels(p.task, p.view.shape[0])} "
-        f"{page_texts.grid(p.task, size, spacing)} {window}\n\n"
+        f"`{_box(p)}`, channels first. {_channels(p)} {grid} {window}\n\n"
         f'Others by keyword: {named}; `dtype="float32"`; `parameters=True` adds the pose since the start as a Dict.\n\n'
-        f"`info` holds `transform` and `start` ({matrices}), `similarity`, `pair_id`, and on the train and validation "
-        f"split {page_texts.TRE[p.task.imaging]} and `is_success` (TRE under {p.task.success_mm:g} mm). {_TEST_SPLIT}"
+        f"`info` holds `transform` and `start` (float64 {p.poses.words.arrays}), `similarity`, `pair_id`, and on the "
+        f"train and validation split {p.imaging.words.tre} and `is_success` (TRE under {p.task.success_mm:g} mm). "
+        f"{_TEST_SPLIT}"
     )
+
+
+def _channels(p: _Parts) -> str:
+    """What the channels of the default observation are."""
+    count, shown = p.view.shape[0], p.imaging.words.shown
+    half = count // 2
+    if p.view.orthogonal and p.view.ndim == 3:
+        return (
+            f"Channels 0 to {half - 1} are the slices through the middle of the fixed image across its third, second "
+            f"and first axis (axial, coronal and sagittal in axial scans), channels {half} to {count - 1} the same "
+            "slices of the moved image."
+        )
+    if half == 1:
+        return f"Channel 0 is the fixed {shown}, channel 1 the moved one."
+    return f"Channels 0 to {half - 1} are the fixed {shown}s, channels {half} to {count - 1} the moved ones."
 
 
 def _rewards(p: _Parts) -> str:
-    single = p.task.ndim == 2 or p.task.imaging != "volume"
     return (
         f"`{p.config.reward_scale:g} x (gain in {p.config.reward} of the step) - {p.config.step_cost:g}`, the cost "
         "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where "
@@ -188,20 +218,26 @@ def _rewards(p: _Parts) -> str:
         "pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
         "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
         'privileged `"tre"`, `"parameter_distance"`'
-        + ("" if p.task.imaging in PROJECTIONS else ' and, where the pairs have labels, `"dice"`')
-        + ("." if single else '; `reward_region="volume"` takes the whole view volume.')
+        + (' and, where the pairs have labels, `"dice"`' if p.imaging.has_labels else "")
+        + ('; `reward_region="volume"` takes the whole view volume.' if p.volumes else ".")
     )
 
 
 def _starting_state(p: _Parts) -> str:
-    units = dict(zip(p.model.names, p.model.units, strict=True))
+    units = dict(zip(p.poses.names, p.poses.units, strict=True))
     widths = ", ".join(
         _amount(width, _UNITS[unit]) if unit in _UNITS else f"{_amount(width, _UNITS[units[unit]])} along `{unit}`"
         for unit, width in p.config.misalignment.items()
     )
-    pinned = "coefficients" if p.task.model == "sdm" else "matrix"
-    options = f'`reset(options={{"pair": id, "start": {pinned}}})` pins either.'
-    return f"{page_texts.start(p.task, widths)} {options}"
+    framing = (
+        f"Every pair has its own random physical frame{p.imaging.words.framing}, so neither the identity nor aligned "
+        "centres are the answer."
+    )
+    begun = p.poses.words.start.format(widths=widths, framing=framing, nearest=p.poses.nearest)
+    return (
+        f"A pair of the split, and {begun} On the test split a pair has one start, a function of the pair. "
+        f'`reset(options={{"pair": id, "start": {p.poses.words.array}}})` pins either.'
+    )
 
 
 def _amount(width: float, unit: str) -> str:
@@ -210,15 +246,28 @@ def _amount(width: float, unit: str) -> str:
 
 def _episode_end(p: _Parts) -> str:
     text = f"`terminated` on STOP; `truncated` after {p.config.horizon} steps."
-    reached = page_texts.oracle(p.task)
+    reached = _oracle(p.task)
     return f"{text}\n\n{reached}" if reached else text
+
+
+def _oracle(task: Task) -> str:
+    """What greedy steps on the true error reach."""
+    seen = task.calibration.get("oracle")
+    if not seen:
+        return ""
+    begun = f"from {seen['start_median']:g} mm in the median " if "start_median" in seen else ""
+    return (
+        f"Greedy on the true error: {begun}to a TRE of {seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
+        f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g}); "
+        f"`python -m benchmarks.tools.calibrate {task.id}`."
+    )
 
 
 def _arguments(p: _Parts) -> str:
     lines = ["| keyword | default | meaning |", "| --- | --- | --- |"]
     for name, meaning in attributes_of(Config).items():
         if name != "task":
-            default = _default(getattr(p.config, name), name, p)
+            default = _default(getattr(p.config, name))
             meaning = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", meaning.replace("``", "`"))
             lines.append(f"| `{name}` | `{default}` | {meaning} |")
     presets = ", ".join(f'`"{name}"`' for name in PRESETS if fits(name, p.task))
@@ -227,11 +276,7 @@ def _arguments(p: _Parts) -> str:
     return "\n".join(lines)
 
 
-def _default(value: Any, name: str, p: _Parts) -> str:
-    if name == "steps":
-        return repr(p.task.steps)
-    if name == "stop":
-        return repr(True)
+def _default(value: Any) -> str:
     return repr(value).replace("|", "\\|")
 
 

@@ -9,13 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-IMAGINGS = ("volume", "slice", "radiograph", "depth")
-"""How the moved image comes about: the moving image resampled (also in 2-D), slices of it as thick as those of the
-fixed image, or what a camera sees of it."""
-
-PROJECTIONS = ("radiograph", "depth")
-"""Those of a camera."""
-
 
 @dataclass(frozen=True)
 class Task:
@@ -27,11 +20,12 @@ class Task:
         description: A paragraph for the environment's page.
         ndim: 2 or 3.
         modalities: Modality of the fixed and of the moving image.
-        model: Transform model: ``"rigid"``, ``"similarity"``, ``"affine"``, or ``"sdm"``, a statistical deformation
-            model fitted to the training subjects of the recipe.
+        model: Pose model, a key of :data:`regenv.poses.MODELS`: ``"rigid"``, ``"similarity"``, ``"affine"``, or
+            ``"sdm"``, a statistical deformation model fitted to the training subjects of the recipe.
         recipe: How the embedded pairs are made, a file of :mod:`regenv.synthesis.recipes`.
         field_of_view: Default variant of the recipe.
-        imaging: How the moved image comes about, one of :data:`IMAGINGS`.
+        imaging: How the moved image comes about, a key of
+            :data:`regenv.imaging.IMAGINGS`.
         planes: Slices or radiographs of the fixed image, for each field of view that has not one.
         similarity: Default similarity of the reward, a name of :mod:`regenv.core.similarity`.
         misalignment: Half width of the uniform start distribution for each unit of the model's degrees of freedom.

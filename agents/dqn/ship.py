@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from agents.dqn.agent import WEIGHTS, DQNAgent
 from agents.dqn.network import load_weights, save_weights
 from agents.dqn.train import WEIGHTS as RUN_WEIGHTS
+from regenv.agent import play
 from regenv.data.cache import progress
 from regenv.evaluation.track import write_atomically
 
@@ -37,31 +37,20 @@ def measure(agent: DQNAgent, episodes: int, split: str = "validation") -> dict[s
         ``start_tre_mm``, mean ``steps``, ``seconds`` an episode, ``stopped`` (share that ended by STOP), ``episodes``.
     """
     env = gym.make(agent.metadata["env_id"], split=split, threads=1, **agent.env_kwargs)
-    starts, errors, steps, stopped = [], [], [], []
-    seconds = 0.0
+    played = []
     with progress(f"measuring on the {split} split", episodes) as advance:
         for seed in range(episodes):
-            observation, info = env.reset(seed=seed)
-            starts.append(info["tre"])
-            agent.reset(observation, info)
-            terminated = truncated = False
-            count, began = 0, time.perf_counter()
-            while not (terminated or truncated):
-                observation, _, terminated, truncated, info = env.step(agent.act(observation))
-                count += 1
-            seconds += time.perf_counter() - began
-            errors.append(info["tre"])
-            steps.append(count)
-            stopped.append(terminated)
+            played.append(play(agent, env, seed=seed))
             advance()
+    starts, errors = ([getattr(episode, which)["tre"] for episode in played] for which in ("first", "last"))
     return {
         "episodes": episodes,
         "success": {f"{mm:g}": float(np.mean(np.array(errors) < mm)) for mm in THRESHOLDS_MM},
         "tre_mm": np.round(np.percentile(errors, (10, 50, 90)), 2).tolist(),
         "start_tre_mm": np.round(np.percentile(starts, (10, 50, 90)), 1).tolist(),
-        "steps": round(float(np.mean(steps)), 1),
-        "stopped": float(np.mean(stopped)),
-        "seconds": round(seconds / episodes, 3),
+        "steps": round(float(np.mean([len(episode.actions) for episode in played])), 1),
+        "stopped": float(np.mean([episode.terminated for episode in played])),
+        "seconds": round(sum(episode.seconds for episode in played) / episodes, 3),
     }
 
 

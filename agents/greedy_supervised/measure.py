@@ -23,13 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import regenv  # noqa: F401  (registers the environments)
-from regenv.alignment import OnePair
-from regenv.core.models import get_model
-from regenv.core.tre import lattice_points, mean_tre, point_errors
+from regenv.agent import play
+from regenv.alignment.align import OnePair
+from regenv.alignment.refine import refine
+from regenv.core.points import point_errors
+from regenv.core.scene import Target
 from regenv.data.dataset import make_dataset
 from regenv.data.pair import ImagePair
+from regenv.imaging import get_imaging
+from regenv.imaging.case import target_of
 from regenv.policy import PolicyAgent
-from regenv.refine import refine
+from regenv.poses import get_model
 
 ENVIRONMENT = "CTCBCT-Rigid-v0"
 THRESHOLDS = (1.0, 2.0, 5.0, 10.0)
@@ -80,59 +84,35 @@ COLUMNS = (
 HEADER = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
 
 
-def reference(pair: ImagePair) -> NDArray[np.float64]:
-    """The true transform, or the rigid fit of the landmarks where only these are known, ``(4, 4)``."""
-    truth = pair.truth
-    assert truth is not None
-    if truth.transform is not None:
-        return truth.transform
-    assert truth.landmarks_fixed is not None and truth.landmarks_moving is not None
-    p, q = truth.landmarks_fixed, truth.landmarks_moving
-    u, _, vt = np.linalg.svd((p - p.mean(0)).T @ (q - q.mean(0)))
-    matrix = np.eye(4)
-    matrix[:3, :3] = vt.T @ np.diag([1, 1, np.sign(np.linalg.det(vt.T @ u.T))]) @ u.T
-    matrix[:3, 3] = q.mean(0) - matrix[:3, :3] @ p.mean(0)
-    return matrix
-
-
-class Judge:
-    """TRE of poses of one pair: over a lattice in the fixed mask where the transform is known, else the landmarks."""
-
-    def __init__(self, pair: ImagePair) -> None:
-        assert pair.truth is not None
-        self.truth = pair.truth
-        self.points = lattice_points(pair.fixed_mask, pair.fixed.grid)
-
-    def tre(self, transform: NDArray[np.float64]) -> float:
-        """In mm."""
-        if self.truth.transform is not None:
-            return float(mean_tre(transform, self.truth.transform, self.points))
-        return float(point_errors(transform, self.truth.landmarks_fixed, self.truth.landmarks_moving).mean())
+def target(pair: ImagePair) -> Target:
+    """What the truth says of rigid poses: the true one, or the fit of the landmarks where only these are known."""
+    found = target_of(pair, get_model("rigid", 3), get_imaging("volume").scene(pair))
+    assert found is not None
+    return found
 
 
 def register(
     agent: PolicyAgent, pair: ImagePair, starts: list[NDArray[np.float64]], result: Result, *, refined: bool = True
 ) -> None:
     """Runs the agent from each start and adds to ``result``; the environment knows nothing of the truth."""
-    judge = Judge(pair)
+    truth = target(pair)
+
+    def tre(pose: NDArray[np.float64]) -> float:
+        return float(point_errors(pose, truth.points, truth.partners).mean())
+
     env = gym.make(ENVIRONMENT, split="test", dataset=OnePair(pair.without_truth()), **agent.env_kwargs)
     for start in starts:
         clock = time.process_time()
-        observation, info = env.reset(options={"pair": "0", "start": start})
-        agent.reset(observation, info)
-        steps, over = 0, False
-        while not over:
-            observation, _, terminated, truncated, info = env.step(agent.act(observation))
-            over, steps = terminated or truncated, steps + 1
-        pose = info["transform"]
+        played = play(agent, env, options={"pair": "0", "start": start})
+        pose = played.last["transform"]
         middle = time.process_time()
         final, _ = refine(pair.fixed, pair.moving, pose) if refined else (pose, 0.0)
         result.refine_seconds.append(time.process_time() - middle)
         result.agent_seconds.append(middle - clock)
-        result.start.append(judge.tre(start))
-        result.agent.append(judge.tre(pose))
-        result.refined.append(judge.tre(final))
-        result.steps.append(steps)
+        result.start.append(tre(start))
+        result.agent.append(tre(pose))
+        result.refined.append(tre(final))
+        result.steps.append(len(played.actions))
     env.close()
 
 
@@ -142,7 +122,7 @@ def draw_starts(
     """The truth composed with misalignments uniform in each degree of freedom."""
     model = get_model("rigid", 3)
     c = rng.uniform(-1, 1, (count, 6)) * np.repeat([millimetres, degrees], 3)
-    frame, truth = pair.fixed.grid.frame, reference(pair)
+    frame, truth = pair.fixed.grid.frame, target(pair).pose
     return list(truth @ frame @ model.exp(c) @ np.linalg.inv(frame))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from agents.simpleitk import SimpleITKRegistration
-from regenv.envs.starts import half_widths
+from regenv.poses.base import start_widths
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -100,8 +100,8 @@ def simplex(env: Any, start: NDArray[np.float64], evaluations: int = 400) -> NDA
     """
     engine = env.unwrapped
     model, pair = engine.model, engine.get_state()
-    frame = engine._engine.case(0).frame
-    widths = half_widths(model, engine.config.misalignment)
+    frame = engine._engine.case(0).scene.frame
+    widths = start_widths(model, engine.config.misalignment)
     pose = start
     for share in (1.0, 0.5):
 

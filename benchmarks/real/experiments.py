@@ -11,9 +11,11 @@ import gymnasium as gym
 import numpy as np
 
 from agents.greedy_search import GreedySearch
+from agents.oracle import Oracle
 from benchmarks.real import classical, methods
 from benchmarks.real.folders import write_folders
 from benchmarks.real.wrist import WristDataset
+from regenv.agent import play
 from regenv.core.sitk import image_to_sitk, matrix_to_sitk, to_sitk
 from regenv.data.pair import ImagePair
 
@@ -108,11 +110,10 @@ def run_experiment(
             keywords["deformation"] = str(folder / "smooth.npz")
     env = gym.make(experiment.env_id, split="validation", dataset=dataset, **keywords)
     source = dataset if experiment.folder == "wrist" else _loaded(env, dataset)
-    greedy = GreedySearch()
     for name, seed, index in _episodes(source.ids, experiment.only, starts):
         pair = source.load(index)
         shown = f"{experiment.env_id} {pair.id} {seed}"
-        for method, transform in _transforms(experiment, env, pair, seed, greedy):
+        for method, transform in _transforms(experiment, env, pair, seed):
             found = methods.measured(pair, transform)
             say(f"{shown} {method} " + " ".join(f"{k} {v:.3f}" for k, v in found.items()))
             yield {"pair": name, "start": seed, "method": method} | found
@@ -140,11 +141,9 @@ def _loaded(env: Any, name: str) -> Any:
     return make_dataset(name, split="validation", modalities=task.modalities, model=task.model, ndim=task.ndim)
 
 
-def _transforms(
-    experiment: Experiment, env: Any, pair: ImagePair, seed: int, greedy: GreedySearch
-) -> Iterator[tuple[str, Any]]:
+def _transforms(experiment: Experiment, env: Any, pair: ImagePair, seed: int) -> Iterator[tuple[str, Any]]:
     """Method and transform, fixed to moving points, of one start."""
-    deformable = env.unwrapped.config.task.model == "sdm"
+    deformable = env.unwrapped.model.takes_alignment
     # SimpleITK and the linear alignment know nothing of coefficients: once a pair
     if deformable and seed == 0:
         given = to_sitk(np.eye(pair.ndim + 1) if pair.alignment is None else pair.alignment)
@@ -152,16 +151,16 @@ def _transforms(
         fixed, moving = image_to_sitk(pair.fixed), image_to_sitk(pair.moving)
         yield "classical", classical.spline_registration(fixed, moving, given, methods.mask_of(pair))
     options = {"pair": pair.id}
-    observation, info = env.reset(seed=seed, options=options)
+    env.reset(seed=seed, options=options)
     yield "start", env.unwrapped.to_sitk()
-    methods.run_greedy(env, observation, info, greedy)
+    play(GreedySearch(), env, seed=seed, options=options)
     yield "greedy", env.unwrapped.to_sitk()
     if experiment.oracle is not None:
-        env.reset(seed=seed, options=options)
         if experiment.oracle == "labels":
+            env.reset(seed=seed, options=options)
             methods.run_label_oracle(env, pair)
         else:
-            methods.run_oracle(env)
+            play(Oracle(), env, seed=seed, options=options)
         yield "oracle", env.unwrapped.to_sitk()
     if not deformable:
         _, info = env.reset(seed=seed, options=options)

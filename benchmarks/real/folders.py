@@ -28,10 +28,10 @@ from scipy import ndimage
 
 from benchmarks.real.classical import affine_registration, spread_mm
 from benchmarks.real_pairs import KNEE_REFERENCE, body_mask
-from regenv.core.deformation import StatisticalDeformation
 from regenv.core.deformation_fit import sample_points
 from regenv.data.manifest import COLUMNS
 from regenv.errors import DataError
+from regenv.poses.deformation import StatisticalDeformation
 
 CASES = 10
 """Cases of a pair whose files lie in one frame, each with a random frame and start."""

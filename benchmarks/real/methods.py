@@ -7,32 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.greedy_search import GreedySearch
 from regenv.core.geometry import transform_points
 from regenv.core.sitk import image_to_sitk
 from regenv.data.pair import ImagePair
-from regenv.envs.cases import privileged_of
+from regenv.imaging import get_imaging
+from regenv.imaging.case import target_of
+from regenv.poses import get_model
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
-
-
-def run_greedy(env: Any, observation: Any, info: dict[str, Any], agent: GreedySearch) -> None:
-    """Greedy search on the environment's similarity; ``agent`` keeps its batched environment between episodes."""
-    agent.attach(env)
-    agent.reset(observation, info)
-    while True:
-        observation, _, terminated, truncated, _ = env.step(agent.act(observation))
-        if terminated or truncated:
-            return
-
-
-def run_oracle(env: Any) -> None:
-    """Follows ``expert_action`` to STOP."""
-    while True:
-        _, _, terminated, truncated, _ = env.step(env.unwrapped.expert_action())
-        if terminated or truncated:
-            return
 
 
 def run_label_oracle(env: Any, pair: ImagePair) -> None:
@@ -82,10 +65,10 @@ def measured(pair: ImagePair, transform: sitk.Transform) -> dict[str, float]:
     import SimpleITK as sitk
 
     found = {}
-    privileged = privileged_of(pair)
-    if privileged is not None:
-        moved = np.array([transform.TransformPoint(p.tolist()) for p in privileged.points])
-        found["tre"] = float(np.linalg.norm(moved - privileged.true_points, axis=1).mean())
+    target = target_of(pair, get_model("rigid", pair.ndim), get_imaging("volume").scene(pair))
+    if target is not None:
+        moved = np.array([transform.TransformPoint(p.tolist()) for p in target.points])
+        found["tre"] = float(np.linalg.norm(moved - target.partners, axis=1).mean())
     if pair.cameras:
         return found
     fixed = image_to_sitk(pair.fixed)

@@ -37,8 +37,8 @@ from benchmarks.real.wrist import (
 )
 from regenv.core.geometry import FloatArray, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.projection import attenuation, radiograph
+from regenv.poses import get_model
 
 CLICKS = {
     "0002": (((880, 1215), (930, 1600)), ((590, 1195), (570, 1600))),

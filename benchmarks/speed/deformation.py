@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from benchmarks.speed.peers import Task, _correlator, _index_points, make_task
 from benchmarks.speed.timing import Timing, interleaved, ratio_table
-from regenv.core.deformation import StatisticalDeformation
 from regenv.core.deformation_fit import sample_points
 from regenv.core.geometry import transform_points
 from regenv.core.resample import array_addresses
 from regenv.core.similarity import get_similarity
 from regenv.core.warp import direction_matrices, render_warped_with_sums, warped_similarity_sums
+from regenv.poses.deformation import StatisticalDeformation
 
 
 @dataclass(frozen=True)

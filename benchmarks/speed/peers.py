@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import (
     array_addresses,
     index_matrices,
@@ -25,6 +24,7 @@ from regenv.core.resample import (
     volume_planes,
 )
 from regenv.core.similarity import get_similarity
+from regenv.poses import get_model
 
 
 @dataclass(frozen=True)

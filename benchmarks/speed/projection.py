@@ -17,9 +17,9 @@ from benchmarks.speed.timing import Timing, interleaved, ratio_table
 from regenv.core.camera import Camera, detector_planes, index_rays
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.projection import project
 from regenv.core.resample import array_addresses
+from regenv.poses import get_model
 
 SIZE, PITCH, DISTANCE = 128, 3.0, 1100.0
 INSTALL = "not installed (`pip install --no-deps diffdrr==0.6.1 fastcore einops`)"

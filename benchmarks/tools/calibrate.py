@@ -21,11 +21,14 @@ import typer
 from numpy.typing import NDArray
 
 import regenv
+from agents.oracle import Oracle
+from regenv.agent import play
 from regenv.catalogue import TASKS
 from regenv.core.similarity import SIMILARITIES
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import DataError
 from regenv.evaluation.track import write_atomically
+from regenv.poses import pose_model
 
 FILE = Path(regenv.__file__).with_name("calibration.json")
 
@@ -67,15 +70,10 @@ def oracle(env_id: str, episodes: int) -> dict[str, float]:
     env = gym.make(env_id, horizon=1000)
     starts, errors, lengths = [], [], []
     for seed in range(episodes):
-        _, info = env.reset(seed=seed)
-        starts.append(info["tre"])
-        steps, over = 0, False
-        while not over:
-            _, _, terminated, truncated, info = env.step(env.unwrapped.expert_action())
-            over = terminated or truncated
-            steps += not terminated
-        errors.append(info["tre"])
-        lengths.append(steps)
+        played = play(Oracle(), env, seed=seed)
+        starts.append(played.first["tre"])
+        errors.append(played.last["tre"])
+        lengths.append(len(played.actions) - played.terminated)
     success = np.mean(np.array(errors) < TASKS[env_id].success_mm)
     return {
         "start_median": round(float(np.median(starts)), 2),
@@ -127,7 +125,7 @@ def main(
         measured: dict[str, Any] = {}
         if not speed_only:
             measured = {"reward_scales": reward_scales(env_id, episodes), "oracle": oracle(env_id, episodes)}
-            if TASKS[env_id].model == "sdm":
+            if pose_model(TASKS[env_id].model).needs_population:
                 measured["model"] = outside(env_id, episodes)
         measured["steps_per_second"] = steps_per_second(env_id)
         print(f"  {json.dumps(measured)}", flush=True)

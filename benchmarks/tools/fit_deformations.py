@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from regenv.catalogue import TASKS, get_task
-from regenv.core.deformation import StatisticalDeformation
 from regenv.errors import check_option
+from regenv.poses.deformation import StatisticalDeformation
 from regenv.synthesis.population import fit_population, population_path
 from regenv.synthesis.recipe import Recipe, get_recipe
 

@@ -15,16 +15,16 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from regenv.core.resample import orthogonal_planes
-from regenv.envs.actions import DiscreteActions
+from regenv.actions import DiscreteActions
 from regenv.envs.config import make_config
 from regenv.envs.engine import Engine
 from regenv.envs.rendering import RENDER_MODES, check_render_mode, render_ansi, render_frame
-from regenv.envs.views import Level, View
 from regenv.errors import OptionError, check_option, require
+from regenv.imaging.base import Imaging
+from regenv.imaging.view import Level, View
 
 if TYPE_CHECKING:
-    from regenv.envs.canvas import Canvas
+    from regenv.imaging.renderer import Renderer
 
 COMBINATIONS = ("confidence", "mean", "vote")
 ONE = slice(0, 1)
@@ -100,12 +100,12 @@ class _Member:
 
     Attributes:
         table: ``(A, K)`` coefficients of each of its actions; a row of zeros at the end is STOP, or no proposal.
-        canvas: Renders its region; None for the whole view.
+        renderer: Of its region; None for the whole view.
     """
 
-    def __init__(self, table: NDArray[np.float64], canvas: Canvas | None) -> None:
+    def __init__(self, table: NDArray[np.float64], renderer: Renderer | None) -> None:
         self.table = table
-        self.canvas = canvas
+        self.renderer = renderer
 
 
 def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], size: int) -> dict[str, _Member]:
@@ -114,7 +114,7 @@ def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], siz
     assert isinstance(scheme, DiscreteActions)
     if isinstance(agents, str):
         check_option("agents", agents, ("axes",))
-        return {name: _Member(_axis_table(scheme, k), None) for k, name in enumerate(engine.model.names)}
+        return {name: _Member(_axis_table(scheme, k), None) for k, name in enumerate(engine.poses.names)}
     if isinstance(agents, Mapping):
         points = {str(name): _point(name, point) for name, point in agents.items()}
     elif isinstance(agents, int | np.integer) and not isinstance(agents, bool):
@@ -127,8 +127,8 @@ def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], siz
         raise OptionError("agents={} names none; give at least one point, or a number of regions")
     members = {}
     for name, point in points.items():
-        view = region_view(engine.view, engine.config.task.imaging, point, size, name)
-        members[name] = _Member(scheme.table, engine.make_canvas(1, view, threads=1))
+        view = region_view(engine.view, engine.config.imaging, point, size, name)
+        members[name] = _Member(scheme.table, engine.make_renderer(1, view, threads=1))
     return members
 
 
@@ -163,7 +163,7 @@ def spread(count: int, view: View) -> NDArray[np.float64]:
     return points * view.extent_mm / 2
 
 
-def region_view(view: View, imaging: str, point: NDArray[np.float64], size: int, name: str) -> View:
+def region_view(view: View, imaging: Imaging, point: NDArray[np.float64], size: int, name: str) -> View:
     """A window of ``size`` pixels about a point ``(d,)`` of a view, in mm about its centre, at its spacing.
 
     Raises:
@@ -178,10 +178,7 @@ def region_view(view: View, imaging: str, point: NDArray[np.float64], size: int,
     if not isinstance(size, int | np.integer) or not 8 <= size <= view.size:
         raise OptionError(f"region_size must be from 8 to the view's {view.size} pixels, got {size!r}")
     middle = point / view.spacing_mm + (view.size - 1) / 2
-    if d == 3 and imaging == "volume":
-        planes = orthogonal_planes((view.size,) * 3, middle)
-    else:
-        planes = view.levels[0].planes.copy()
+    planes = imaging.region(view, middle)
     for plane in planes:  # rows and columns begin half a window before the middle
         along = plane[1] + plane[2]
         plane[0] = np.where(along > 0, middle - (size - 1) / 2, plane[0])
@@ -213,7 +210,7 @@ class _ParallelRegistration:
         self._rng, _ = seeding.np_random(None)
 
     def __reduce__(self) -> Any:
-        begun = self._engine.canvas.cases[0] is not None
+        begun = self._engine.begun
         episode = {**self._engine.get_state(0), "agents": list(self.agents)} if begun else None
         return _restored, (*self._made_by, episode, self._rng)
 
@@ -289,13 +286,13 @@ class _ParallelRegistration:
         """Shows the agents' regions of the case, where it is a new one."""
         case = self._engine.case(0)
         for member in self._team.values():
-            if member.canvas is not None and member.canvas.cases[0] is not case:
-                member.canvas.load(0, case)
+            if member.renderer is not None and member.renderer.cases[0] is not case:
+                member.renderer.load(0, case)
 
     def _seen(self, member: _Member) -> spaces.Box:
-        if member.canvas is None:
+        if member.renderer is None:
             return spaces.Box(0, 255, self._engine.view.shape, np.uint8)
-        planes, size = member.canvas.levels[0].moved.shape[1:3]
+        planes, size = member.renderer.levels[0].moved.shape[1:3]
         return spaces.Box(0, 255, (2 * planes, size, size), np.uint8)
 
     def _proposals(self, member: _Member) -> spaces.Space[Any]:
@@ -330,12 +327,12 @@ class _ParallelRegistration:
     def _observations(self) -> dict[str, NDArray[np.uint8]]:
         seen = {}
         for name in self.agents:
-            canvas = self._team[name].canvas
-            if canvas is None:
-                seen[name] = self._engine.canvas.observation(np.dtype(np.uint8), ONE)[0]
+            renderer = self._team[name].renderer
+            if renderer is None:
+                seen[name] = self._engine.renderer.observation(np.dtype(np.uint8), ONE)[0]
                 continue
-            canvas.render(self._engine.transforms)
-            level = canvas.levels[0]
+            renderer.render(self._engine.process.pose)
+            level = renderer.levels[0]
             seen[name] = np.concatenate([level.fixed_u8[0], level.moved_u8[0]])
         return seen
 

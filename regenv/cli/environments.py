@@ -70,10 +70,10 @@ def render(
     settings: Settings = None,
 ) -> None:
     """An episode as moving pictures."""
-    from regenv.cli.episode import play, save_pictures
+    from regenv.cli.episode import film, save_pictures
 
     keywords = {"dataset": dataset, "split": split, **parse_settings(settings)}
-    frames, ending = play(known_id(env_id), agent, seed, steps, keywords)
+    frames, ending = film(known_id(env_id), agent, seed, steps, keywords)
     save_pictures(frames, output, fps)
     typer.echo(f"{output}: {len(frames)} pictures; {ending}")
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.envs.simulator import Simulator
 from regenv.errors import OptionError, require
 
 FINAL_SECONDS = 2.0
 
 
-def play(
+def film(
     env_id: str,
     agent: str,
     seed: int,
@@ -22,7 +23,7 @@ def play(
     keywords: Mapping[str, Any],
     options: Mapping[str, Any] | None = None,
 ) -> tuple[list[NDArray[np.uint8]], str]:
-    """Plays one episode.
+    """Plays one episode and keeps its pictures.
 
     Args:
         env_id: The environment.
@@ -38,33 +39,48 @@ def play(
     import gymnasium as gym
 
     import regenv  # noqa: F401  (registers the environments)
-    from regenv.evaluation.agents import answers_at_once, environment_keywords, load_agent
+    from regenv.agent import answers_at_once, play
+    from regenv.evaluation.agents import environment_keywords, load_agent
 
-    player = None if agent in ("expert", "random") else load_agent(agent, seed)
-    if player is not None and answers_at_once(player):
+    player = _SIMPLE[agent]() if agent in _SIMPLE else load_agent(agent, seed)
+    if answers_at_once(player):
         raise OptionError(f"{agent} answers at once and has no steps to show")
-    extra = environment_keywords(player) if player is not None else {}
-    env: Any = gym.make(env_id, render_mode="rgb_array", **{**extra, **keywords})
-    observation, info = env.reset(seed=seed, options=None if options is None else dict(options))
+    env: Any = gym.make(env_id, render_mode="rgb_array", **{**environment_keywords(player), **keywords})
     env.action_space.seed(seed)
-    if player is not None:
-        if hasattr(player, "attach"):
-            player.attach(env)
-        player.reset(observation, info)
-    first = info
-    frames = [env.render()]
-    terminated = truncated = False
-    while len(frames) <= steps and not (terminated or truncated):
-        if agent == "expert":
-            action = env.unwrapped.expert_action()
-        elif player is None:
-            action = env.action_space.sample()
-        else:
-            action = player.act(observation)
-        observation, _, terminated, truncated, info = env.step(action)
-        frames.append(env.render())
+    frames: list[NDArray[np.uint8]] = []
+    played = play(
+        player,
+        env,
+        seed=seed,
+        options=None if options is None else dict(options),
+        most=steps,
+        watch=lambda shown: frames.append(shown.render()),
+    )
     env.close()
-    return frames, _ending(first, info, terminated, truncated)
+    return frames, _ending(played.first, played.last, played.terminated, played.truncated)
+
+
+class _Expert:
+    """Knows the truth."""
+
+    def plan(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+        """Nothing to prepare."""
+
+    def act(self, observation: Any) -> Any:
+        return self._simulator.expert_action()
+
+
+class _Random(_Expert):
+    """Knows nothing."""
+
+    def act(self, observation: Any) -> Any:
+        return self._simulator.action_space.sample()
+
+
+_SIMPLE = {"expert": _Expert, "random": _Random}
 
 
 def _ending(first: Mapping[str, Any], last: Mapping[str, Any], terminated: bool, truncated: bool) -> str:

@@ -1,20 +1,16 @@
-"""Statistical deformation models as files, and their deformations as SimpleITK transforms."""
+"""Statistical deformation models as files."""
 
 from __future__ import annotations
 
 import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from regenv.core.geometry import FloatArray, Grid, transform_points
-
-if TYPE_CHECKING:
-    from regenv.core.deformation import StatisticalDeformation
+from regenv.core.geometry import FloatArray
 
 _FORMAT = 1
 _KEYS = {"format", "steps", "scales", "extent_mm", "sigmas", "explained", "source"}
@@ -71,52 +67,3 @@ def read_model(path: Path) -> tuple[NDArray[np.float32], float, FloatArray, Floa
         return modes, float(held["extent_mm"]), held["sigmas"], held["explained"], str(held["source"])
     except _DAMAGED as error:
         raise ValueError(f"{path} is no model that StatisticalDeformation.save wrote: {error}") from error
-
-
-def to_sitk(
-    model: StatisticalDeformation,
-    coefficients: FloatArray,
-    frame: FloatArray,
-    alignment: ArrayLike | None,
-    grid: Grid | None,
-) -> Any:
-    """See :meth:`regenv.core.deformation.StatisticalDeformation.to_sitk`."""
-    import SimpleITK as sitk
-
-    from regenv.core.sitk import matrix_to_sitk
-
-    deformation = _spline(model, coefficients, frame) if grid is None else _field(model, coefficients, frame, grid)
-    if alignment is None:
-        return deformation
-    # a composite applies its last transform first
-    return sitk.CompositeTransform([matrix_to_sitk(alignment), deformation])
-
-
-def _spline(model: StatisticalDeformation, coefficients: FloatArray, frame: FloatArray) -> Any:
-    """As a B-spline transform."""
-    import SimpleITK as sitk
-
-    d, extent = model.ndim, model.extent_mm
-    axes = frame[:d, :d]
-    lattice = model.lattices(coefficients[None])[0].astype(np.float64)
-    spline: Any = sitk.BSplineTransform(d, 3)
-    spline.SetTransformDomainOrigin((axes @ np.full(d, -extent / 2) + frame[:d, d]).tolist())
-    spline.SetTransformDomainDirection(axes.ravel().tolist())
-    spline.SetTransformDomainPhysicalDimensions([extent] * d)
-    spline.SetTransformDomainMeshSize([model.cells] * d)
-    spline.SetParameters(np.tensordot(axes, lattice, 1).ravel().tolist())
-    return spline
-
-
-def _field(model: StatisticalDeformation, coefficients: FloatArray, frame: FloatArray, grid: Grid) -> Any:
-    """As a displacement field transform on a grid."""
-    import SimpleITK as sitk
-
-    d = model.ndim
-    local = transform_points(np.linalg.inv(frame), grid.points()).reshape(-1, d)
-    u = model.displacement(coefficients, local) @ frame[:d, :d].T
-    image: Any = sitk.GetImageFromArray(u.reshape(*grid.shape, d), isVector=True)
-    image.SetSpacing(grid.spacing)
-    image.SetOrigin(grid.origin)
-    image.SetDirection(grid.direction.ravel().tolist())
-    return sitk.DisplacementFieldTransform(image)

@@ -127,6 +127,13 @@ class Grid:
         origin = transform_points(self.index_to_physical, np.asarray(start, dtype=np.float64))
         return Grid(tuple(size), self.spacing, tuple(origin), self.direction)
 
+    def refined(self, spacing_mm: float) -> Grid:
+        """A grid between the same outermost points whose spacing is at most ``spacing_mm``."""
+        cells = np.asarray(self.size) - 1
+        finer = np.where(cells > 0, cells * np.ceil(np.asarray(self.spacing) / spacing_mm), 0)
+        spacing = np.where(finer > 0, cells * np.asarray(self.spacing) / np.maximum(finer, 1), self.spacing)
+        return Grid(tuple(int(n) + 1 for n in finer), tuple(spacing.tolist()), self.origin, self.direction)
+
     def moved_by(self, matrix: ArrayLike) -> Grid:
         """The same grid after a rigid ``(d + 1, d + 1)`` motion of physical space."""
         motion = np.asarray(matrix, dtype=np.float64)

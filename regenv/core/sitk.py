@@ -130,6 +130,38 @@ def matrix_from_sitk(transform: SitkTransform) -> FloatArray:
     return matrix
 
 
+def spline_to_sitk(lattice: ArrayLike, extent_mm: float, frame: ArrayLike) -> SitkTransform:
+    """A B-spline displacement as a SimpleITK transform, exact within its cube and 0 beyond.
+
+    Args:
+        lattice: ``(d, *lattice)`` cubic coefficients in mm along the frame's axes.
+        extent_mm: Width of the cube that they span.
+        frame: ``(d + 1, d + 1)`` from mm about the cube's centre to physical mm.
+    """
+    import SimpleITK as sitk
+
+    u, f = np.asarray(lattice, dtype=np.float64), np.asarray(frame, dtype=np.float64)
+    d, axes = len(u), f[:-1, :-1]
+    spline: Any = sitk.BSplineTransform(d, 3)
+    spline.SetTransformDomainOrigin((axes @ np.full(d, -extent_mm / 2) + f[:d, d]).tolist())
+    spline.SetTransformDomainDirection(axes.ravel().tolist())
+    spline.SetTransformDomainPhysicalDimensions([extent_mm] * d)
+    spline.SetTransformDomainMeshSize([u.shape[-1] - 3] * d)
+    spline.SetParameters(np.tensordot(axes, u, 1).ravel().tolist())
+    return spline
+
+
+def field_to_sitk(displacement: ArrayLike, grid: Grid) -> SitkTransform:
+    """A displacement field ``grid.shape + (d,)`` in physical mm, which ITK interpolates linearly and is 0 beyond."""
+    import SimpleITK as sitk
+
+    image: Any = sitk.GetImageFromArray(np.asarray(displacement, dtype=np.float64), isVector=True)
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction.ravel().tolist())
+    return sitk.DisplacementFieldTransform(image)
+
+
 def to_sitk(value: ArrayLike | Image) -> Any:
     """Whatever the suite hands out, for SimpleITK.
 

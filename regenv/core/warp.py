@@ -1,7 +1,7 @@
 """Resampling on views through a linear transform and a smooth displacement, fused with validity and similarity sums.
 
 The counterpart of :mod:`regenv.core.resample` for T(x) = A (x + u(x)), u a cubic B-spline lattice in mm along the local
-axes of the fixed view (:mod:`regenv.core.deformation`). Views, volumes, validity and sums are as there, with one
+axes of the fixed view (:mod:`regenv.poses.deformation`). Views, volumes, validity and sums are as there, with one
 restriction: the rows and columns of a plane run along axes of the view. A lane whose lattice is all zero gets the
 bits of that module's functions.
 """
@@ -79,9 +79,9 @@ def render_warped_with_sums(
         directions: ``(B, d, d)`` float64 from displacement to moving index (:func:`direction_matrices`).
         planes: ``(S, 3, d)`` or ``(B, S, 3, d)`` float64, rows and columns each along one axis.
         lattices: ``(B, d, *L)`` float32 in mm, components (x, y[, z]), axes ``([z,] y, x)``, all of one length
-            (:meth:`regenv.core.deformation.StatisticalDeformation.lattices`).
+            (:meth:`regenv.poses.deformation.StatisticalDeformation.lattices`).
         scale: ``(d,)`` lattice coordinate per view index, (x, y[, z])
-            (:meth:`~regenv.core.deformation.StatisticalDeformation.lattice_scale_offset`).
+            (:meth:`~regenv.poses.deformation.StatisticalDeformation.lattice_scale_offset`).
         offset: ``(d,)`` lattice coordinate of view index 0.
         backgrounds: ``(B,)`` values outside.
         out: ``(B, S, H, W)`` float32, written.

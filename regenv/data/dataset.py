@@ -72,7 +72,7 @@ def make_dataset(
         model: Transform model of the environment; a folder's true transforms are checked against it.
         ndim: 2 or 3; images of another dimension are refused.
         recipe: How the embedded anatomy is made, a file of :mod:`regenv.synthesis.recipes`.
-        imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`; random shapes are made for it.
+        imaging: How the moved image comes about, see :data:`regenv.imaging.IMAGINGS`; random shapes are made for it.
         slices: Slices of the fixed image, where it is made of slices.
         extent_mm: Width of the view, which random shapes fill.
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import label_resample, resample
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import OptionError
+from regenv.poses import get_model
 
 MAX_CROP = 0.15
 """Largest share of an axis cut from either end."""

@@ -28,7 +28,7 @@ class Truth:
         labels_moving: Integer label map on the moving grid, or None.
         label_names: Name of each label value.
         points_fixed: ``(N, d)`` physical points in mm on which the TRE is measured, where it is not the lattice of
-            :mod:`regenv.core.tre` (a truth that is no matrix) or the landmarks: exact correspondences, dense in the
+            :mod:`regenv.core.points` (a truth that is no matrix) or the landmarks: exact correspondences, dense in the
             body, or the corners of the target's box in projection.
         points_moving: ``(N, d)``, row by row where they belong in the moving image.
     """

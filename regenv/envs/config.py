@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
+from regenv.actions import ActionScheme, default_steps, default_stop, make_actions
 from regenv.catalogue import get_task
-from regenv.data.dataset import Dataset
+from regenv.data.dataset import Dataset, Prepared, make_dataset
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
+from regenv.imaging import get_imaging
+from regenv.imaging.base import Imaging
+from regenv.imaging.view import View
+from regenv.poses import make_poses, pose_model
+from regenv.poses.base import PoseModel
+from regenv.process import Goal, Process
 from regenv.task import Task
 
 DTYPES = ("uint8", "float32")
@@ -22,7 +30,7 @@ GOAL_MEASURES = ("parameter_distance", "tre")
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that ``gym.make`` can be told. What has no default here has one in the id's :class:`Task`.
+    """Everything that ``gym.make`` can be told, resolved once. What has no default here has one in the :class:`Task`.
 
     Attributes:
         task: The id's row; filled in by ``gym.make``.
@@ -32,7 +40,7 @@ class Config:
             counts then).
         field_of_view: Which variant of the embedded anatomy is shown; the id's page lists them.
         deformation: Population model of an id that ends in SDM: a file of
-            :class:`regenv.core.deformation.StatisticalDeformation`, or one of them; None for the id's own.
+            :class:`regenv.poses.deformation.StatisticalDeformation`, or one of them; None for the id's own.
         observation: ``"slices"``, ``"volume"``, ``"difference"``, ``"volume_difference"``, ``"zoom"``,
             ``"volume_zoom"``; where single images are shown (2-D, slices, radiographs, depth) ``"slices"``,
             ``"difference"`` and ``"zoom"``.
@@ -66,6 +74,8 @@ class Config:
     view_size: int
     view_spacing_mm: float
     field_of_view: str
+    steps: tuple[float, ...]
+    stop: bool
     split: str = "train"
     dataset: str | Dataset = "phantom"
     deformation: Any = None
@@ -73,14 +83,92 @@ class Config:
     dtype: str = "uint8"
     parameters: bool = False
     actions: str = "discrete"
-    steps: Sequence[float] | float | None = None
-    stop: bool | None = None
     reward_region: str = "view"
     goal: float | None = None
     goal_bonus: float = 0.0
     goal_measure: str = "parameter_distance"
     device: str = "cpu"
     threads: int | None = None
+
+    @property
+    def imaging(self) -> Imaging:
+        """How the moved image comes about."""
+        return get_imaging(self.task.imaging)
+
+    def make_dataset(self) -> Dataset:
+        """The data set, made from its name or taken as it is."""
+        if not isinstance(self.dataset, str):
+            return self.dataset
+        task = self.task
+        dataset = make_dataset(
+            self.dataset,
+            split=self.split,
+            modalities=task.modalities,
+            field_of_view=self.field_of_view,
+            model=task.model,
+            ndim=task.ndim,
+            recipe=task.recipe,
+            imaging=task.imaging,
+            slices=task.planes.get(self.field_of_view, 1),
+            extent_mm=self.view_size * self.view_spacing_mm,
+        )
+        if isinstance(dataset, Prepared):
+            dataset.prepare()
+        return dataset
+
+    def make_view(self, name: str | None = None, **changes: Any) -> View:
+        """The view; ``name`` and ``changes`` stand in for its observation, size and spacing."""
+        keywords = {"size": self.view_size, "spacing_mm": self.view_spacing_mm, **changes}
+        count = self.task.planes.get(self.field_of_view, 1)
+        return self.imaging.view(name or self.observation, ndim=self.task.ndim, count=count, **keywords)
+
+    def make_poses(self) -> PoseModel:
+        """The pose model.
+
+        Raises:
+            OptionError: If a population model does not fit the environment.
+        """
+        return make_poses(self.task.model, self.task.ndim, lambda: find_population(self))
+
+    def make_actions(self, poses: PoseModel) -> ActionScheme:
+        """The action scheme."""
+        return make_actions(self.actions, poses, self.steps, self.stop)
+
+    def make_process(self, lanes: int) -> Process:
+        """The decision process without pixels."""
+        poses = self.make_poses()
+        goal = None if self.goal is None else Goal(self.goal, self.goal_measure)
+        return Process(
+            poses, self.make_actions(poses), self.imaging, self.make_view(), lanes, self.horizon, goal, self.threads
+        )
+
+
+def find_population(config: Config) -> Any:
+    """The population model of the id's training subjects, or what ``deformation`` says.
+
+    Raises:
+        OptionError: If the given model cannot be read, or was fitted on another lattice, spacing or dimension.
+    """
+    from regenv.poses.deformation import StatisticalDeformation
+    from regenv.synthesis.population import load_population
+
+    model: Any = config.deformation
+    if model is None:
+        model = load_population(config.task.recipe, config.field_of_view)
+    elif not callable(getattr(model, "lattices", None)):
+        try:
+            model = StatisticalDeformation.load(model)
+        except OSError as error:
+            raise OptionError(
+                f"deformation={model!r} cannot be read ({error.strerror}); give a file of a model"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"deformation={model!r} is no model: {error}") from error
+    try:
+        model.check(config.task.ndim, config.view_size * config.view_spacing_mm)
+    except ValueError as error:
+        raise OptionError(f"{config.task.id}: {error}") from error
+    return model
 
 
 _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
@@ -126,30 +214,32 @@ def make_config(
     chosen = _preset_keywords(task, preset, given) | given
     if _split(given) == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")
+    _check_numbers(chosen)
     config = Config(task=task, **(_task_defaults(task, chosen) | chosen))
     check_option("dtype", config.dtype, DTYPES)
     check_option("reward_region", config.reward_region, REWARD_REGIONS)
     check_option("goal_measure", config.goal_measure, GOAL_MEASURES)
-    _check_numbers(config)
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
-    if config.reward_region == "volume" and (task.ndim == 2 or task.imaging != "volume"):
+    if config.reward_region == "volume" and "volume" not in config.imaging.observations(task.ndim):
         raise OptionError("reward_region='volume' needs a 3-D environment; here the view is the whole fixed image")
-    if config.deformation is not None and task.model != "sdm":
+    if config.deformation is not None and not pose_model(task.model).needs_population:
         raise OptionError(
             f"deformation={config.deformation!r}: {task_id} is {task.model}; ids that end in SDM take one"
         )
-    return replace(config, horizon=int(horizon))
+    steps: Any = config.steps
+    sizes = tuple(float(s) for s in (steps if isinstance(steps, Iterable) else [steps]))
+    return replace(config, horizon=int(horizon), steps=sizes)
 
 
-def _check_numbers(config: Config) -> None:
+def _check_numbers(chosen: Mapping[str, Any]) -> None:
     """Raises OptionError where a word stands for a number."""
     for name in ("reward_scale", "step_cost", "horizon", "view_size", "view_spacing_mm", "goal", "goal_bonus"):
-        value = getattr(config, name)
+        value = chosen.get(name)
         if value is not None and not (isinstance(value, Real) and math.isfinite(value)):
             raise OptionError(f"{name} must be a finite number, got {value!r}")
-    widths = config.misalignment
+    widths = chosen.get("misalignment", {})
     if not isinstance(widths, Mapping) or not all(isinstance(width, Real) for width in widths.values()):
         raise OptionError(
             f"misalignment is a half width for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}"
@@ -160,17 +250,33 @@ def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     # two random contrasts have no linear relation to correlate
     blind = given.get("dataset") == "shapes" and task.similarity in ("ncc", "lncc", "ssd")
     similarity = "mi" if blind else task.similarity
-    reward = given.get("reward", similarity)
+    actions = given.get("actions", "discrete")
     return {
         "reward": similarity,
-        "reward_scale": task.calibration.get("reward_scales", {}).get(reward, 1.0) if isinstance(reward, str) else 1.0,
+        "reward_scale": 1.0 if "reward_scale" in given else _scale(task, given.get("reward", similarity)),
         "step_cost": task.step_cost,
         "horizon": task.horizon,
         "misalignment": dict(task.misalignment),
         "view_size": task.view_size,
         "view_spacing_mm": task.view_spacing_mm,
         "field_of_view": task.field_of_view,
+        "steps": default_steps(actions, task.steps),
+        "stop": default_stop(actions),
     }
+
+
+def _scale(task: Task, reward: str | Callable[..., Any]) -> float:
+    """The calibrated scale of a reward; 1, with a warning, where it has none."""
+    scales = task.calibration.get("reward_scales", {})
+    if isinstance(reward, str) and (reward == "none" or reward in scales):
+        return float(scales.get(reward, 1.0))
+    warnings.warn(
+        f"reward={reward!r} has no calibrated scale on {task.id}, so a gain of 1 pays 1: give reward_scale=..., such "
+        "that the way from a median start to the truth is worth about 10 "
+        f"(`python -m benchmarks.tools.calibrate {task.id}` measures it)",
+        stacklevel=2,
+    )
+    return 1.0
 
 
 def _preset_keywords(task: Task, preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:

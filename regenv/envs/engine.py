@@ -1,4 +1,4 @@
-"""The decision process, written once and batched: states, actions and rewards are arrays over B lanes.
+"""The decision process with its images, written once and batched: states, actions and rewards are arrays over B lanes.
 
 :class:`regenv.envs.single.RegistrationEnv` is the engine with one lane,
 :class:`regenv.envs.vector.RegistrationVectorEnv` the engine with many.
@@ -7,72 +7,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.models import TransformModel, get_model
 from regenv.core.similarity import get_similarity
-from regenv.data.dataset import Dataset, Prepared, make_dataset
-from regenv.envs.actions import make_actions
-from regenv.envs.canvas import ALL, Canvas
-from regenv.envs.canvases import make_canvas
-from regenv.envs.cases import Case, CaseSource, require_privileged
+from regenv.envs.cases import CaseSource
 from regenv.envs.config import Config
-from regenv.envs.motion import make_motion
-from regenv.envs.rewards import SimilarityPotential, make_potential
-from regenv.envs.starts import half_widths
-from regenv.envs.views import View, make_view
+from regenv.envs.rewards import Images, SimilarityPotential, make_potential
+from regenv.imaging import make_renderer
+from regenv.imaging.case import Case, require_target
+from regenv.imaging.renderer import Renderer
+from regenv.imaging.view import View
+from regenv.poses.base import start_widths
+from regenv.process import ALL
 
 _TRIES = 32  # starts that are drawn for one at which a camera sees the volume
 
 Info = dict[str, Any]
-
-
-def _dataset(config: Config) -> Dataset:
-    """The data set of a configuration, made from its name or taken as it is."""
-    if not isinstance(config.dataset, str):
-        return config.dataset
-    task = config.task
-    dataset = make_dataset(
-        config.dataset,
-        split=config.split,
-        modalities=task.modalities,
-        field_of_view=config.field_of_view,
-        model=task.model,
-        ndim=task.ndim,
-        recipe=task.recipe,
-        imaging=task.imaging,
-        slices=task.planes.get(config.field_of_view, 1),
-        extent_mm=config.view_size * config.view_spacing_mm,
-    )
-    if isinstance(dataset, Prepared):
-        dataset.prepare()
-    return dataset
-
-
-def config_view(config: Config, name: str | None = None, **changes: Any) -> View:
-    """The view of a configuration; ``name`` and ``changes`` stand in for its observation, size and spacing."""
-    task = config.task
-    keywords = {"size": config.view_size, "spacing_mm": config.view_spacing_mm, **changes}
-    planes = task.planes.get(config.field_of_view, 1)
-    return make_view(name or config.observation, ndim=task.ndim, imaging=task.imaging, planes=planes, **keywords)
-
-
-def config_model(config: Config) -> TransformModel:
-    """The transform model of a configuration.
-
-    Raises:
-        OptionError: If a population model does not fit the environment.
-    """
-    task = config.task
-    if task.model != "sdm":
-        return get_model(task.model, task.ndim)
-    from regenv.envs.populations import find_population
-
-    return find_population(config)
 
 
 class Engine:
@@ -81,58 +36,55 @@ class Engine:
     Args:
         config: What ``gym.make`` was told.
         lanes: Number of lanes, B.
+        source: Cases shared with another engine of the same configuration; default are its own.
+        threads: Stands in for the configuration's.
 
     Attributes:
-        transforms: ``(B, d + 1, d + 1)`` current transforms, fixed to moving physical points, or ``(B, K)``
-            coefficients of a deformation.
-        starts: Where the episodes began, alike.
-        elapsed: ``(B,)`` steps taken.
+        process: Poses and steps, without pixels.
+        renderer: Fixed and moved images, as they are observed.
+        reward: What the reward is the gain of.
         similarity: ``(B,)`` current image similarity, larger is better.
         potential: ``(B,)`` current value of what the reward is the gain of.
     """
 
-    def __init__(self, config: Config, lanes: int) -> None:
-        task = config.task
-        self.config = config
+    def __init__(
+        self, config: Config, lanes: int, source: CaseSource | None = None, threads: int | None = None
+    ) -> None:
+        self.config = config = config if threads is None else replace(config, threads=threads)
         self.lanes = lanes
-        self.model = config_model(config)
-        widths = half_widths(self.model, config.misalignment)
-        self.source = CaseSource(_dataset(config), self.model, widths, task.imaging)
+        self.process = config.make_process(lanes)
+        self.poses, self.actions = self.process.poses, self.process.actions
+        widths = start_widths(self.poses, config.misalignment)
+        self.source = source or CaseSource(config.make_dataset(), self.poses, widths, config.imaging)
         self.withheld = self.source.withheld
-        self.view = config_view(config)
-        self.actions = make_actions(
-            config.actions, self.model, steps=config.steps, default_steps=task.steps, stop=config.stop
-        )
-        self.canvas = self.make_canvas(lanes, self.view)
-        self.motion = make_motion(self.model, lanes, self.view.extent_mm, config.threads)
+        self.view = config.make_view()
+        self.renderer = self.make_renderer(lanes, self.view)
         self._make_potentials()
         self._dtype = np.dtype(config.dtype)
+        self._cases: list[Case | None] = [None] * lanes
         self._ids = np.full(lanes, "", dtype=object)
-        self._placed: list[Case | None] = [None] * lanes  # what canvas, potentials and motion are all ready for
         self._shown = np.zeros(lanes, dtype=bool)  # lanes rendered since their episode began
-        self.transforms = np.tile(self.motion.identity, (lanes, *[1] * self.motion.identity.ndim))
-        self.starts = self.transforms.copy()
-        self.elapsed = np.zeros(lanes, np.int64)
         self.similarity = np.zeros(lanes)
         self.potential = np.zeros(lanes)
 
-    def make_canvas(self, lanes: int, view: View, threads: int | None = None) -> Canvas:
-        """A canvas of this environment's kind, such as to look at its cases through another view."""
-        config = self.config
-        threads = config.threads if threads is None else threads
-        return make_canvas(config.task.imaging, self.model, view, lanes, threads, config.device)
+    def make_renderer(self, lanes: int, view: View, threads: int | None = None) -> Renderer:
+        """A renderer of this environment's kind, such as to look at its cases through another view."""
+        threads = self.config.threads if threads is None else threads
+        return make_renderer(self.config.imaging, self.poses, view, lanes, threads, self.config.device)
 
     def _make_potentials(self) -> None:
-        config = self.config
-        canvas = None
-        if config.reward_region == "volume":
-            canvas = self.make_canvas(self.lanes, config_view(config, "volume"))
-        self.reward = make_potential(config.reward, lanes=self.lanes, withheld=self.withheld, canvas=canvas)
+        observed = Images(self.renderer, observed=True)
+        images = observed
+        if self.config.reward_region == "volume":
+            images = Images(self.make_renderer(self.lanes, self.config.make_view("volume")), observed=False)
+        self.reward = make_potential(
+            self.config.reward, images=images, process=self.process, view=self.view, withheld=self.withheld
+        )
         # The similarity in info is the reward's where that is one, else the id's own.
         self._monitor = (
             self.reward
             if isinstance(self.reward, SimilarityPotential)
-            else SimilarityPotential(get_similarity(config.task.similarity), self.lanes)
+            else SimilarityPotential(get_similarity(self.config.task.similarity), observed)
         )
 
     @property
@@ -142,7 +94,7 @@ class Engine:
         image = spaces.Box(0, high, self.view.shape, dtype=self._dtype.type)
         if not self.config.parameters:
             return image
-        pose = spaces.Box(-np.inf, np.inf, (self.model.n_parameters,), dtype=np.float64)
+        pose = spaces.Box(-np.inf, np.inf, (self.poses.n_parameters,), dtype=np.float64)
         return spaces.Dict({"image": image, "parameters": pose})
 
     # Episodes
@@ -156,62 +108,62 @@ class Engine:
             options: ``{"pair": id, "start": (d + 1, d + 1) matrix or (K,) coefficients}``, either may be left out.
 
         Raises:
-            ValueError: On an unknown option or pair, or a start that is no transform of this model.
+            ValueError: On an unknown option or pair, or a start that is no pose of this model.
         """
         options = dict(options or {})
         drawn = int(rng.integers(len(self.source)))
         index = self.source.index(options.pop("pair")) if "pair" in options else drawn
-        start = self.motion.checked(options.pop("start")) if "start" in options else None
+        start = self.poses.checked(options.pop("start")) if "start" in options else None
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: 'pair', 'start'")
+        self.place(lane, index)
         if start is None:
             start = self._drawn_start(lane, index, rng)
-        elif not self._shows(lane, index, start):
+        elif not self._sees(lane, start):
             raise ValueError(
                 f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it; give a "
                 f"transform that puts the volume before every camera, got {start.tolist()}"
             )
-        self.starts[lane] = start
-        self.elapsed[lane] = 0
+        self.process.begin(lane, start)
 
     def _drawn_start(self, lane: int, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Places pair ``index`` at a random start at which it is seen, and returns the start."""
-        for _ in range(_TRIES):
-            start = self.source.draw_start(index, rng)
-            if self._shows(lane, index, start):
+        """A random start of pair ``index`` at which it is seen."""
+        for attempt in range(_TRIES):
+            start = self.source.draw_start(index, rng, attempt)
+            if self._sees(lane, start):
                 return start
         raise ValueError(
             f"{_TRIES} random starts of pair {self._ids[lane]!r} all put the volume where no camera sees it; narrow "
             f"misalignment={dict(self.config.misalignment)}"
         )
 
-    def _shows(self, lane: int, index: int, transform: NDArray[np.float64]) -> bool:
-        """Places pair ``index`` at a pose; whether it is seen there."""
-        self.place(lane, index, transform)
-        return bool(self.canvas.sees(self.transforms, slice(lane, lane + 1))[0])
+    def _sees(self, lane: int, pose: NDArray[np.float64]) -> bool:
+        """Whether a lane's case is seen at a pose."""
+        return bool(self.process.sees(pose[None], slice(lane, lane + 1))[0])
 
-    def place(self, lane: int, index: int, transform: NDArray[np.float64]) -> None:
-        """Puts pair ``index`` at a pose on a lane; renders the fixed image if the pair is new there."""
+    def place(self, lane: int, index: int) -> None:
+        """Puts pair ``index`` on a lane; renders its fixed image if it is new there."""
         case = self.source.case(index)
         self._shown[lane] = False
-        if self._placed[lane] is not case:
-            self._placed[lane] = None  # until all of it has succeeded
-            if self.config.goal is not None:
-                require_privileged(case, "goal", self.withheld)
-            self.canvas.load(lane, case)
-            for potential in {id(p): p for p in (self.reward, self._monitor)}.values():
-                potential.load(self, lane)
-            self._ids[lane] = case.id
-            self.motion.load(lane, case)
-            self._placed[lane] = case
-        self.transforms[lane] = transform
+        if self._cases[lane] is case:
+            return
+        self._cases[lane] = None  # until all of it has succeeded
+        if self.config.goal is not None:
+            require_target(case, "goal", self.withheld)
+        self.renderer.load(lane, case)
+        for potential in {id(p): p for p in (self.reward, self._monitor)}.values():
+            potential.load(lane, case)
+        self._ids[lane] = case.id
+        self.process.load(lane, case.scene, case.target)
+        self._cases[lane] = case
 
     def refresh(self, lanes: slice = ALL) -> None:
         """Renders lanes at their current poses and takes similarity and potential from that."""
-        self.canvas.render(self.transforms, lanes)
-        self.similarity[lanes] = self._monitor.values(self, lanes)
+        poses = self.process.pose
+        self.renderer.render(poses, lanes)
+        self.similarity[lanes] = self._monitor.values(poses, lanes)
         self.potential[lanes] = (
-            self.similarity[lanes] if self.reward is self._monitor else self.reward.values(self, lanes)
+            self.similarity[lanes] if self.reward is self._monitor else self.reward.values(poses, lanes)
         )
         self._shown[lanes] = True
 
@@ -230,60 +182,37 @@ class Engine:
         return self.advance(*self.actions.decode(actions), resting)
 
     def advance(
-        self,
-        coefficients: NDArray[np.float64],
-        stops: NDArray[np.bool_],
-        resting: NDArray[np.bool_] | None = None,
+        self, steps: NDArray[np.float64], stops: NDArray[np.bool_], resting: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """As :meth:`step`, from coefficients ``(B, K)`` and STOP flags ``(B,)`` instead of actions."""
+        """As :meth:`step`, from steps ``(B, K)`` and STOP flags ``(B,)`` instead of actions."""
         ready = self._shown if resting is None else self._shown | resting
         if not ready.all():
             raise RuntimeError(f"no episode has begun on lanes {np.flatnonzero(~ready).tolist()}: call reset() first")
-        if resting is not None:
-            coefficients = np.where(resting[:, None], 0.0, coefficients)
-            stops = stops & ~resting
-        after = self.motion.advance(self.transforms, coefficients)
-        hidden = ~self.canvas.sees(after)
-        if hidden.any():  # a step after which nothing would be seen changes nothing
-            after[hidden] = self.transforms[hidden]
-        self.transforms = after
+        terminated, truncated, reached = self.process.advance(steps, stops, resting)
         before = self.potential.copy()
         self.refresh()
         rewards = self.config.reward_scale * (self.potential - before) - np.where(stops, 0.0, self.config.step_cost)
-        self.elapsed += 1
-        terminated = stops
-        if self.config.goal is not None:
-            left = self.tre() if self.config.goal_measure == "tre" else np.linalg.norm(self.left(), axis=1)
-            reached = left <= self.config.goal
-            rewards[reached] += self.config.goal_bonus
-            terminated = stops | reached
-        truncated = self.elapsed >= self.config.horizon
+        rewards[reached] += self.config.goal_bonus
         if resting is not None:
             rewards[resting] = 0.0
-            self.elapsed[resting] = 0
-            terminated = terminated & ~resting
-            truncated = truncated & ~resting
         return rewards, terminated, truncated
 
     def observation(self, lanes: slice = ALL) -> Any:
         """Observations of some lanes, ``(B, ...)``, in fresh memory."""
-        image = self.canvas.observation(self._dtype, lanes)
-        if not self.config.parameters:
-            return image
-        since = self.motion.between(self.starts[lanes], self.transforms[lanes], lanes)
-        return {"image": image, "parameters": since}
+        image = self.renderer.observation(self._dtype, lanes)
+        return {"image": image, "parameters": self.process.since(lanes)} if self.config.parameters else image
 
     def info(self, lanes: slice = ALL) -> Info:
         """Infos of some lanes, arrays over them: plain numbers, and the truth's only where it is not withheld."""
         info: Info = {
-            "transform": self.transforms[lanes].copy(),
-            "start": self.starts[lanes].copy(),
+            "transform": self.process.pose[lanes].copy(),
+            "start": self.process.start[lanes].copy(),
             "similarity": self.similarity[lanes].copy(),
             "pair_id": self._ids[lanes].copy(),
         }
-        known = self.known[lanes]
+        known = self.process.known[lanes]
         if known.any():
-            info["tre"] = self.tre(lanes)
+            info["tre"] = self.process.tre(lanes)
             info["is_success"] = info["tre"] < self.config.task.success_mm
             if not known.all():  # what Gymnasium fills in for a lane without an entry
                 info["tre"][~known], info["is_success"][~known] = 0.0, False
@@ -291,68 +220,60 @@ class Engine:
 
     # For training and planning
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is an episode on every lane."""
+        return None not in self._cases
+
     def case(self, lane: int) -> Case:
         """The lane's case.
 
         Raises:
             RuntimeError: Before the first reset.
         """
-        case = self.canvas.cases[lane]
+        case = self._cases[lane]
         if case is None:
             raise RuntimeError("call reset() before anything else")
         return case
 
     def truth(self, lane: int) -> NDArray[np.float64]:
-        """The true transform of a lane's pair, or the best of its model; raises WithheldError on the test split."""
-        return require_privileged(self.case(lane), "truth()", self.withheld).transform.copy()
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """``(B,)`` whether the lane's truth is known and not withheld; only there does info hold a ``tre``."""
-        return self.motion.known
-
-    def tre(self, lanes: slice = ALL) -> NDArray[np.float64]:
-        """Mean TRE ``(B,)`` of some lanes in mm; train and validation only."""
-        return self.motion.tre(self.transforms[lanes], lanes)
-
-    def left(self, lanes: slice = ALL) -> NDArray[np.float64]:
-        """Coefficients ``(B, K)`` of what is left to do, in the view's frame."""
-        truths = np.stack([self.truth(lane) for lane in range(self.lanes)[lanes]])
-        return self.motion.between(self.transforms[lanes], truths, lanes)
+        """The true pose of a lane's pair, or the best of its model; raises WithheldError on the test split."""
+        return require_target(self.case(lane), "truth()", self.withheld).pose.copy()
 
     def expert_action(self, lane: int) -> Any:
         """The action that a greedy expert who knows the truth would take; raises WithheldError on the test split."""
-        privileged = require_privileged(self.case(lane), "expert_action()", self.withheld)
-        return self.actions.expert(self.motion.remaining(self.transforms[lane], privileged, lane))
+        require_target(self.case(lane), "expert_action()", self.withheld)
+        return self.process.expert_action(lane)
 
     def to_sitk(self, lane: int) -> Any:
         """A lane's current pose as a SimpleITK transform from fixed to moving points."""
-        return self.motion.to_sitk(self.transforms[lane], self.case(lane))
+        return self.poses.to_sitk_transform(self.process.pose[lane], self.case(lane).scene)
 
     def get_state(self, lane: int) -> dict[str, Any]:
         """Everything that the lane's future depends on, but its generator: pair, poses and steps taken."""
         return {
             "pair_id": self._ids[lane],
-            "transform": self.transforms[lane].copy(),
-            "start": self.starts[lane].copy(),
-            "elapsed": int(self.elapsed[lane]),
+            "transform": self.process.pose[lane].copy(),
+            "start": self.process.start[lane].copy(),
+            "elapsed": int(self.process.elapsed[lane]),
         }
 
     def set_state(self, lane: int, state: dict[str, Any]) -> None:
         """Puts a lane into a state of :meth:`get_state`."""
-        self.place(lane, self.source.index(state["pair_id"]), self.motion.checked(state["transform"]))
-        self.starts[lane] = state["start"]
-        self.elapsed[lane] = state["elapsed"]
+        self.place(lane, self.source.index(state["pair_id"]))
+        self.process.pose[lane] = self.poses.checked(state["transform"])
+        self.process.start[lane] = state["start"]
+        self.process.elapsed[lane] = state["elapsed"]
         self.refresh(slice(lane, lane + 1))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:
         """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)`` or ``(N, K)``."""
         poses = np.asarray(transforms, dtype=np.float64)
-        wanted = (len(pair_ids), *self.motion.identity.shape)
+        wanted = (len(pair_ids), *self.poses.origin.shape)
         if poses.shape != wanted:
             raise ValueError(f"{len(pair_ids)} pairs need transforms {wanted}, got {poses.shape}")
-        canvas = self.make_canvas(len(pair_ids), self.view)
+        renderer = self.make_renderer(len(pair_ids), self.view)
         for lane, pair_id in enumerate(pair_ids):
-            canvas.load(lane, self.source.case(self.source.index(pair_id)))
-        canvas.render(poses)
-        return canvas.observation(self._dtype)
+            renderer.load(lane, self.source.case(self.source.index(pair_id)))
+        renderer.render(poses)
+        return renderer.observation(self._dtype)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import transform_points
-from regenv.core.models import MatrixModel, TransformModel
 from regenv.core.resample import nearest_labels
-from regenv.envs.cases import Case
-from regenv.envs.views import View
 from regenv.errors import DataError
+from regenv.imaging.case import Case
+from regenv.imaging.view import View
+from regenv.poses.base import PoseModel
 
 
 class LabelOverlap:
@@ -21,21 +21,21 @@ class LabelOverlap:
     Args:
         case: With label maps in its truth.
         view: Whose grid the labels are compared on.
-        model: The transform model of the states.
+        poses: The pose model.
 
     Raises:
         DataError: If the case has no label maps, or they share no label.
     """
 
-    def __init__(self, case: Case, view: View, model: TransformModel) -> None:
+    def __init__(self, case: Case, view: View, poses: PoseModel) -> None:
         truth = case.truth
-        if truth is None or truth.labels_fixed is None or truth.labels_moving is None or case.cameras:
+        if truth is None or truth.labels_fixed is None or truth.labels_moving is None or case.scene.cameras:
             raise DataError(f"reward='dice' needs label maps on both images, and pair {case.id!r} has none")
-        self._case, self._model = case, model
+        self._scene, self._poses = case.scene, poses
         self._labels = truth.labels_moving
-        grid = view.grid(case.fixed_grid, view.levels[0])
+        grid = view.grid(case.scene.fixed_grid, view.levels[0])
         points = grid.points().reshape(-1, grid.ndim)
-        fixed = nearest_labels(truth.labels_fixed, transform_points(case.fixed_grid.physical_to_index, points))
+        fixed = nearest_labels(truth.labels_fixed, transform_points(case.scene.fixed_grid.physical_to_index, points))
         self._values = np.setdiff1d(np.intersect1d(np.unique(fixed), np.unique(self._labels)), [0])
         if len(self._values) == 0:
             raise DataError(
@@ -43,26 +43,16 @@ class LabelOverlap:
                 f"{_values(fixed)} in the view, moving {_values(self._labels)}; give a structure the same value in both"
             )
         self._fixed, self._points = fixed, points
-        self._local = transform_points(np.linalg.inv(case.frame), points)
 
-    def mean_dice(self, state: NDArray[np.float64]) -> float:
+    def mean_dice(self, pose: NDArray[np.float64]) -> float:
         """Mean Dice coefficient at a pose, in [0, 1]."""
-        moving_points = self._carried(state)
-        moved = nearest_labels(self._labels, transform_points(self._case.moving_grid.physical_to_index, moving_points))
+        there = self._poses.carry(pose, self._points, self._scene)
+        moved = nearest_labels(self._labels, transform_points(self._scene.moving_grid.physical_to_index, there))
         scores = []
         for value in self._values:
             a, b = self._fixed == value, moved == value
             scores.append(2 * int((a & b).sum()) / (int(a.sum()) + int(b.sum())))
         return float(np.mean(scores))
-
-    def _carried(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
-        if isinstance(self._model, MatrixModel):
-            return transform_points(state, self._points)
-        deformable: Any = self._model
-        linear = (self._case.alignment @ self._case.frame)[:-1, :-1]
-        return transform_points(self._case.alignment, self._points) + (
-            deformable.displacement(state, self._local) @ linear.T
-        )
 
 
 def _values(labels: NDArray[Any]) -> list[int]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from regenv.errors import OptionError, near_miss
+from regenv.imaging import get_imaging
 from regenv.task import Task
 
 # Liao et al., "An artificial agent for robust image registration", AAAI 2017, arXiv 1611.10336. From the paper, through
@@ -116,10 +117,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def fits(name: str, task: Task) -> bool:
-    """Whether a published process can be had on an id: a deformation's on deformations, volumes' on volumes."""
-    if (name == "krebs2017") != (task.model == "sdm"):
-        return False
-    return name != "liao2017" or (task.ndim == 3 and task.imaging == "volume")
+    """Whether a published process can be had on an id: its unit is one of the id's, and so is its observation."""
+    unit = "sd" if "sd" in PRESETS[name].get("misalignment", {}) else "mm"
+    observations = get_imaging(task.imaging).observations(task.ndim)
+    return unit in task.misalignment and PRESETS[name].get("observation", "slices") in observations
 
 
 def get_preset(name: str, task: Task) -> dict[str, Any]:

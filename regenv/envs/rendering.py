@@ -56,8 +56,8 @@ def render_frame(engine: Engine, lane: int) -> NDArray[np.uint8]:
     for k, name in enumerate(ROWS):
         x, y = (k * (PANEL + GAP), 0) if side_by_side else (0, k * (PANEL + GAP))
         draw.text((5 + x, CAPTION + y + 4), name, fill=(255, 220, 80))
-    if engine.view.ndim == 3 and len(columns) == len(PLANE_NAMES) and engine.config.task.imaging == "volume":
-        for column, name in enumerate(plane_names(engine.case(lane).fixed_grid)):
+    if len(columns) == len(PLANE_NAMES) and engine.config.make_view("slices").orthogonal:
+        for column, name in enumerate(plane_names(engine.case(lane).scene.fixed_grid)):
             x = (column + 1) * PANEL + column * GAP - 6 - draw.textlength(name)
             draw.text((x, CAPTION + PANEL - 14), name, fill=(170, 170, 170))
     return np.asarray(picture)
@@ -76,24 +76,22 @@ def render_ansi(engine: Engine, lane: int, action: Any = None) -> str:
 
 def caption(engine: Engine, lane: int) -> str:
     """Step, similarity and, where it is not withheld, the target registration error."""
-    text = f"step {engine.elapsed[lane]}/{engine.config.horizon}   similarity {engine.similarity[lane]:+.3f}"
-    if engine.known[lane]:
-        text += f"   TRE {engine.tre(slice(lane, lane + 1))[0]:.1f} mm"
+    text = f"step {engine.process.elapsed[lane]}/{engine.config.horizon}   similarity {engine.similarity[lane]:+.3f}"
+    if engine.process.known[lane]:
+        text += f"   TRE {engine.process.tre(slice(lane, lane + 1))[0]:.1f} mm"
     return text
 
 
 def _planes(engine: Engine, lane: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fixed and moved planes ``(S, PANEL, PANEL)`` at the picture's resolution, head up."""
-    from regenv.envs.engine import config_view
-
-    sharp = config_view(engine.config, "slices", size=PANEL, spacing_mm=engine.view.extent_mm / PANEL)
-    canvas = engine.make_canvas(1, sharp, threads=1)
-    canvas.load(0, engine.case(lane))
-    canvas.render(engine.transforms[lane : lane + 1])
-    level = canvas.levels[0]
+    sharp = engine.config.make_view("slices", size=PANEL, spacing_mm=engine.view.extent_mm / PANEL)
+    renderer = engine.make_renderer(1, sharp, threads=1)
+    renderer.load(0, engine.case(lane))
+    renderer.render(engine.process.pose[lane : lane + 1])
+    level = renderer.levels[0]
     fixed, moved = level.fixed[0].copy(), level.moved[0].copy()
-    if engine.config.task.imaging == "volume" and engine.view.ndim == 3:
-        axes = engine.case(lane).fixed_grid.direction.T
+    if sharp.orthogonal:
+        axes = engine.case(lane).scene.fixed_grid.direction.T
         for plane, down in enumerate((axes[1], axes[2], axes[2])):  # which way the rows run
             if np.abs(down).argmax() == 2 and down[2] > 0:  # towards the head
                 fixed[plane], moved[plane] = fixed[plane][::-1].copy(), moved[plane][::-1].copy()

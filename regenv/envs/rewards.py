@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.similarity import SIMILARITIES, Similarity, get_similarity
-from regenv.envs.cases import require_privileged
 from regenv.envs.label_overlap import LabelOverlap
 from regenv.errors import WithheldError, near_miss
+from regenv.imaging.case import Case, require_target
+from regenv.imaging.renderer import LevelBuffers, Renderer
+from regenv.imaging.view import View
+from regenv.process import Process
 
-if TYPE_CHECKING:
-    from regenv.envs.canvas import Canvas
-    from regenv.envs.engine import Engine
-
+Poses = NDArray[np.float64]
 PRIVILEGED_REWARDS = ("tre", "parameter_distance", "dice")
 
 
@@ -38,71 +38,69 @@ class Potential(Protocol):
     telescopes: bool
     uses_truth: bool
 
-    def load(self, engine: Engine, lane: int) -> None:
-        """Told when a lane gets a new case, after the fixed image is rendered."""
+    def load(self, lane: int, case: Case) -> None:
+        """Told when a lane gets a new case, after its fixed image is rendered."""
         ...
 
-    def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
-        """Values ``(B,)`` of some lanes, after their moved images are rendered."""
+    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+        """Values ``(B,)`` of some lanes at the poses of all, after their moved images are rendered."""
         ...
 
 
-class _ImagePotential:
-    """What is computed from images: the observed pixels, or the whole view volume.
+class Images:
+    """What a reward that is computed from images sees: fixed and moved images of every lane, with their sums.
 
     Args:
-        canvas: Renders the volume; None for the observed pixels.
+        renderer: Renders them.
+        observed: Whether they are those of the observation, which the engine renders, or the reward's own.
     """
 
-    def __init__(self, canvas: Canvas | None) -> None:
-        self._canvas = canvas
+    def __init__(self, renderer: Renderer, observed: bool) -> None:
+        self.renderer = renderer
+        self.volumetric = renderer.view.volumetric
+        self._observed = observed
 
-    def load(self, engine: Engine, lane: int) -> None:
-        """See :class:`Potential`."""
-        if self._canvas is not None:
-            self._canvas.load(lane, engine.case(lane))
+    def load(self, lane: int, case: Case) -> None:
+        """Shows a lane's new case."""
+        if not self._observed:
+            self.renderer.load(lane, case)
 
-    def _rendered(self, engine: Engine, lanes: slice) -> Canvas:
-        """Where the moved images of some lanes now are."""
-        if self._canvas is None:
-            return engine.canvas
-        self._canvas.render(engine.transforms, lanes)
-        return self._canvas
+    def at(self, poses: Poses, lanes: slice) -> LevelBuffers:
+        """The images of some lanes at the poses of all."""
+        if not self._observed:
+            self.renderer.render(poses, lanes)
+        return self.renderer.levels[0]
 
 
-class SimilarityPotential(_ImagePotential):
+class SimilarityPotential:
     """An image similarity on the observed pixels, or on the whole view volume.
 
     Args:
         similarity: The metric.
-        lanes: Number of lanes.
-        canvas: Renders the volume that it is computed on; None for the observed pixels.
+        images: What it is computed on.
     """
 
     telescopes = True
     uses_truth = False
 
-    def __init__(self, similarity: Similarity, lanes: int, canvas: Canvas | None = None) -> None:
-        super().__init__(canvas)
+    def __init__(self, similarity: Similarity, images: Images) -> None:
         self.name = similarity.name
         self.similarity = similarity
-        self._lanes = lanes
+        self._images = images
         self._states: NDArray[Any] | None = None
 
-    def load(self, engine: Engine, lane: int) -> None:
+    def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
-        super().load(engine, lane)
-        canvas = self._canvas or engine.canvas
-        level, one = canvas.levels[0], slice(lane, lane + 1)
-        state = self.similarity.prepare(level.fixed[one], level.mask[one], canvas.view.volumetric)
+        self._images.load(lane, case)
+        level, one = self._images.renderer.levels[0], slice(lane, lane + 1)
+        state = self.similarity.prepare(level.fixed[one], level.mask[one], self._images.volumetric)
         if self._states is None:
-            self._states = np.zeros((self._lanes, *state.shape[1:]), state.dtype)
+            self._states = np.zeros((len(level.fixed), *state.shape[1:]), state.dtype)
         self._states[lane] = state[0]
 
-    def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        canvas = self._rendered(engine, lanes)
-        level = canvas.levels[0]
+        level = self._images.at(poses, lanes)
         assert self._states is not None
         if self.similarity.has_sums:
             return self.similarity.from_sums(level.sums[lanes], self._states[lanes])
@@ -111,9 +109,9 @@ class SimilarityPotential(_ImagePotential):
             level.moved[lanes],
             level.mask[lanes],
             level.valid[lanes],
-            canvas.view.volumetric,
+            self._images.volumetric,
             self._states[lanes],
-            threads=canvas.threads,
+            threads=self._images.renderer.threads,
         )
 
 
@@ -123,23 +121,25 @@ class TruthPotential:
     Args:
         name: ``"tre"`` (mm), or ``"parameter_distance"``: the L2 norm of what is left, mm and degrees alike (Liao et
             al. 2017).
+        process: Whose poses are judged.
     """
 
     telescopes = True
     uses_truth = True
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, process: Process) -> None:
         self.name = name
+        self._process = process
 
-    def load(self, engine: Engine, lane: int) -> None:
+    def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
-        require_privileged(engine.case(lane), f"reward={self.name!r}", engine.withheld)
+        require_target(case, f"reward={self.name!r}", withheld=False)
 
-    def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         if self.name == "tre":
-            return -engine.tre(lanes)
-        return -np.linalg.norm(engine.left(lanes), axis=1)
+            return -self._process.tre(lanes)
+        return -np.linalg.norm(self._process.left(lanes), axis=1)
 
 
 class NoPotential:
@@ -149,55 +149,65 @@ class NoPotential:
     telescopes = True
     uses_truth = False
 
-    def load(self, engine: Engine, lane: int) -> None:
+    def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
 
-    def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        return np.zeros(len(range(engine.lanes)[lanes]))
+        return np.zeros(len(poses[lanes]))
 
 
 class DicePotential:
-    """Mean Dice coefficient of the labels present in both images, on the view grid, nearest neighbour."""
+    """Mean Dice coefficient of the labels present in both images, on the view grid, nearest neighbour.
+
+    Args:
+        view: Whose grid the labels are compared on.
+        process: Whose poses carry points.
+        lanes: Number of lanes.
+    """
 
     name = "dice"
     telescopes = True
     uses_truth = True
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, view: View, process: Process, lanes: int) -> None:
+        self._view, self._process = view, process
         self._scores: list[LabelOverlap | None] = [None] * lanes
 
-    def load(self, engine: Engine, lane: int) -> None:
+    def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
-        case = engine.case(lane)
-        self._scores[lane] = LabelOverlap(case, engine.view, engine.model)
+        self._scores[lane] = LabelOverlap(case, self._view, self._process.poses)
 
-    def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        scores = zip(self._scores[lanes], engine.transforms[lanes], strict=True)
-        return np.array([0.0 if score is None else score.mean_dice(state) for score, state in scores])
+        scores = zip(self._scores[lanes], poses[lanes], strict=True)
+        return np.array([0.0 if score is None else score.mean_dice(pose) for score, pose in scores])
 
 
-class LearnedPotential(_ImagePotential):
+class LearnedPotential:
     """Any callable ``f(fixed, moved, valid) -> (B,)`` on float32 ``(B, S, H, W)`` images, larger is better.
 
     Args:
         function: The callable.
         name: The ``reward`` keyword's value.
-        canvas: Renders the volume, whose slices are then the images; None for the observed pixels.
+        images: What it is computed on; of a volume its slices.
     """
 
     telescopes = True
     uses_truth = False
 
-    def __init__(self, function: Callable[..., Any], name: str, canvas: Canvas | None = None) -> None:
-        super().__init__(canvas)
+    def __init__(self, function: Callable[..., Any], name: str, images: Images) -> None:
         self.name = name
+        self._images = images
         self._function = function
 
-    def values(self, engine: Engine, lanes: slice) -> NDArray[np.float64]:
+    def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
-        level = self._rendered(engine, lanes).levels[0]
+        self._images.load(lane, case)
+
+    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+        """See :class:`Potential`."""
+        level = self._images.at(poses, lanes)
         values = np.asarray(
             self._function(level.fixed[lanes], level.moved[lanes], level.valid[lanes]), dtype=np.float64
         )
@@ -207,27 +217,24 @@ class LearnedPotential(_ImagePotential):
 
 
 def make_potential(
-    reward: str | Callable[..., Any],
-    *,
-    lanes: int,
-    withheld: bool,
-    canvas: Canvas | None = None,
+    reward: str | Callable[..., Any], *, images: Images, process: Process, view: View, withheld: bool
 ) -> Potential:
     """The potential of a ``reward`` keyword.
 
     Args:
         reward: A similarity (``"ncc"``, ``"mi"``, ...), ``"tre"``, ``"parameter_distance"``, ``"dice"``, a callable, or
             ``"package.module:function"`` for a learned metric.
-        lanes: Number of lanes.
+        images: What a similarity or a callable is computed on.
+        process: Whose poses are judged.
+        view: What is observed.
         withheld: Whether the truth is withheld (the test split).
-        canvas: Renders the volume where a similarity or a callable is to see that instead of the observed pixels.
 
     Raises:
         WithheldError: If it needs the truth on the test split.
         ValueError: On an unknown name.
     """
     if callable(reward):
-        return LearnedPotential(reward, getattr(reward, "__name__", type(reward).__name__), canvas)
+        return LearnedPotential(reward, getattr(reward, "__name__", type(reward).__name__), images)
     if reward == "none":
         return NoPotential()
     if reward in PRIVILEGED_REWARDS:
@@ -235,10 +242,12 @@ def make_potential(
             raise WithheldError(
                 f"reward={reward!r} needs the truth, which the test split withholds; use an image similarity"
             )
-        return DicePotential(lanes) if reward == "dice" else TruthPotential(reward)
+        if reward == "dice":
+            return DicePotential(view, process, len(process.elapsed))
+        return TruthPotential(reward, process)
     if ":" in reward:
         module, _, name = reward.partition(":")
-        return LearnedPotential(getattr(import_module(module), name), reward, canvas)
+        return LearnedPotential(getattr(import_module(module), name), reward, images)
     if reward not in SIMILARITIES:
         raise ValueError(f"unknown reward {reward!r}; {near_miss(reward, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
-    return SimilarityPotential(get_similarity(reward), lanes, canvas)
+    return SimilarityPotential(get_similarity(reward), images)

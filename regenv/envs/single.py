@@ -58,8 +58,8 @@ class RegistrationEnv(gym.Env[Any, Any]):
 
     @property
     def model(self) -> Any:
-        """The transform model."""
-        return self._engine.model
+        """The pose model."""
+        return self._engine.poses
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Draws a pair and a start from the generator alone; ``options={"pair": id, "start": matrix}`` pins them."""
@@ -118,7 +118,7 @@ class RegistrationEnv(gym.Env[Any, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         # Kernels read images by address: a copy in another process has to load them again.
-        episode = self.get_state() if self._engine.canvas.cases[0] is not None else None
+        episode = self.get_state() if self._engine.begun else None
         kept = {name: value for name, value in self.__dict__.items() if name != "_engine"}
         return {"attributes": kept, "config": self._engine.config, "episode": episode}
 

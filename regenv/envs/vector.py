@@ -81,8 +81,8 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
 
     @property
     def model(self) -> Any:
-        """The transform model."""
-        return self._engine.model
+        """The pose model."""
+        return self._engine.poses
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -224,7 +224,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         chosen = dict(options)
         each = {
             "pair": isinstance(chosen.get("pair"), list | tuple | np.ndarray),
-            "start": "start" in chosen and np.ndim(chosen["start"]) == self._engine.motion.identity.ndim + 1,
+            "start": "start" in chosen and np.ndim(chosen["start"]) == self._engine.poses.origin.ndim + 1,
         }
         for name in (name for name, is_list in each.items() if is_list):
             if len(chosen[name]) != self.num_envs:
@@ -258,11 +258,11 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         infos: dict[str, Any] = {}
         for key, values in self._engine.info().items():
             infos[key] = values
-            infos[f"_{key}"] = lanes & self._engine.known if key in ("tre", "is_success") else lanes.copy()
+            infos[f"_{key}"] = lanes & self._engine.process.known if key in ("tre", "is_success") else lanes.copy()
         return infos
 
     def __getstate__(self) -> dict[str, Any]:
-        states = self.get_state() if self._engine.canvas.cases[0] is not None else None
+        states = self.get_state() if self._engine.begun else None
         kept = {name: value for name, value in self.__dict__.items() if name != "_engine"}
         return {"attributes": kept, "config": self._engine.config, "states": states}
 

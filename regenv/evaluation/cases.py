@@ -11,7 +11,7 @@ import numpy as np
 from regenv.catalogue import get_task
 from regenv.core.geometry import FloatArray
 from regenv.core.models import MatrixModel, get_model
-from regenv.core.tre import lattice_indices, point_errors
+from regenv.core.points import lattice_indices, point_errors
 from regenv.data.cache import progress
 from regenv.data.dataset import Dataset, make_dataset
 from regenv.data.pair import ImagePair

@@ -1,6 +1,6 @@
 """Metrics of a registration against the truth. Millimetres with the true spacing, labels by nearest neighbour.
 
-TRE lives in :mod:`regenv.core.tre`, which the environments use too, and is offered here again.
+TRE lives in :mod:`regenv.core.points`, which the environments use too, and is offered here again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
-from regenv.core.tre import LATTICE_SPACING_MM, lattice_indices, lattice_points, mean_tre, point_errors
+from regenv.core.points import LATTICE_SPACING_MM, lattice_indices, lattice_points, mean_tre, point_errors
 from regenv.evaluation.surfaces import surface_elements
 
 __all__ = [

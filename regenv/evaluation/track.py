@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from regenv.core.geometry import FloatArray, transform_points
-from regenv.core.tre import point_errors
+from regenv.core.points import point_errors
 from regenv.data.layouts import is_layout
 from regenv.errors import near_miss
 from regenv.evaluation.score import SCORE_VERSION

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.actions import ActionScheme, make_actions
 from regenv.catalogue import get_task
 from regenv.core.models import MatrixModel, get_model
-from regenv.envs.actions import ActionScheme, make_actions
 from regenv.envs.config import Config, make_config
 from regenv.envs.dynamics import Dynamics
 from regenv.envs.views import make_view

@@ -16,13 +16,13 @@ import numpy as np
 
 from regenv.catalogue import get_task
 from regenv.core.geometry import transform_points
-from regenv.core.models import get_model
 from regenv.evaluation.agents import ENV_KEYWORDS
 from regenv.evaluation.episodes import EPISODES, Episode
 from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import HEADER, Submission, read_episodes, read_header
 from regenv.evaluation.track import Track, TrackCase, TrackError, find_track, read_track, track_names
 from regenv.leaderboard.replay import Process, replay_episodes
+from regenv.poses import get_model
 
 KINDS = {
     "missing-file": "a file of the row is not there",

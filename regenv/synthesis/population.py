@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.deformation import StatisticalDeformation
 from regenv.core.deformation_fit import sample_points
 from regenv.core.geometry import transform_points
 from regenv.errors import DataError
+from regenv.poses.deformation import StatisticalDeformation
 from regenv.synthesis.recipe import Recipe, get_recipe
 
 FOLDER = Path(__file__).with_name("populations")

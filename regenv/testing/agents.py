@@ -8,7 +8,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from regenv.agent import Actor, Planner, Problem, acting, answer, answers_at_once, is_agent, play, reseed
 from regenv.data.pair import ImagePair
+from regenv.imaging.case import target_of
+from regenv.poses import get_model
 from regenv.testing.compare import SEED, equal
 from regenv.testing.pairs import SmallPairs
 
@@ -28,7 +31,7 @@ def check_agent(agent: Any, env_id: str = "CTCBCT-Rigid-v0") -> None:
     Raises:
         AssertionError: At the first rule that is broken.
     """
-    from regenv.evaluation.agents import AgentError, answers_at_once, describe, environment_keywords, load_agent
+    from regenv.evaluation.agents import AgentError, describe, environment_keywords, load_agent
 
     spec = agent if isinstance(agent, str) else f"{type(agent).__module__}:{type(agent).__name__}"
     try:
@@ -39,7 +42,7 @@ def check_agent(agent: Any, env_id: str = "CTCBCT-Rigid-v0") -> None:
         raise AssertionError(str(error)) from error
     play = _register if answers_at_once(made) else _act
     first = play(made, env_id, keywords, method.uses_truth)
-    remake = isinstance(agent, str) or (isinstance(agent, type) or not _is_agent(agent))
+    remake = isinstance(agent, str) or not is_agent(agent)
     if remake:
         again = load_agent(agent, SEED) if isinstance(agent, str) else _made(agent)
         second = play(again, env_id, keywords, method.uses_truth)
@@ -50,35 +53,47 @@ def check_agent(agent: Any, env_id: str = "CTCBCT-Rigid-v0") -> None:
 
 
 def _made(factory: Any) -> Any:
-    if _is_agent(factory):
+    if is_agent(factory):
         return factory
     assert callable(factory), f"{factory!r} is neither an agent nor a factory: give factory(seed: int) -> agent"
     made = factory(seed=SEED)
-    assert _is_agent(made), (
-        f"the factory gave {type(made).__name__}, which has neither act(observation) nor register(fixed, "
-        "moving, initial)"
+    assert is_agent(made), (
+        f"the factory gave {type(made).__name__}, which has neither act(observation) nor register(problem)"
     )
     return made
 
 
-def _is_agent(candidate: Any) -> bool:
-    return not isinstance(candidate, type) and any(callable(getattr(candidate, n, None)) for n in ("act", "register"))
-
-
 def _start(pair: ImagePair) -> np.ndarray:
-    from regenv.core.models import get_model
-    from regenv.envs.starts import misaligned
-
     assert pair.truth is not None and pair.truth.transform is not None
     offset = np.array([12.0, -9.0, 7.0, 6.0, -4.0, 8.0])
-    return misaligned(pair.truth.transform, pair.fixed.grid.frame, offset, get_model("rigid", 3))
+    start: np.ndarray = get_model("rigid", 3).misaligned(pair.truth.transform, offset, pair.fixed.grid.frame)
+    return start
+
+
+class _Watched:
+    """An agent whose every action is checked against the action space, and its observations for changes."""
+
+    def __init__(self, agent: Any, env: Any) -> None:
+        self._agent, self._env, self._act, self._asked = agent, env, acting(agent), False
+        self.reset = agent.reset
+        if isinstance(agent, Planner):
+            self.plan = agent.plan
+
+    def act(self, observation: Any, info: Any) -> Any:
+        before = pickle.dumps(observation)
+        action = self._act(observation, info)
+        assert pickle.dumps(observation) == before, "act changed the observation: work on a copy"
+        space = self._env.action_space
+        assert space.contains(action) or space.contains(np.asarray(action)), f"act gave {action!r}, not in {space}"
+        if not self._asked and callable(getattr(self._agent, "act_batch", None)):
+            _check_batch(self._agent, self._env, observation)
+        self._asked = True
+        return action
 
 
 def _act(agent: Any, env_id: str, keywords: dict[str, Any], uses_truth: bool) -> list[Any]:
     """Plays both pairs and gives all actions."""
-    from regenv.evaluation.track import TrackCase
-
-    assert callable(getattr(agent, "reset", None)), (
+    assert isinstance(agent, Actor), (
         f"{type(agent).__name__} has act and lacks reset(observation, info), which begins an episode"
     )
     pairs = SmallPairs()
@@ -89,39 +104,13 @@ def _act(agent: Any, env_id: str, keywords: dict[str, Any], uses_truth: bool) ->
     episodes = []
     for index in range(2):
         pair = pairs.load(index)
-        start = _start(pair)
-        if callable(getattr(agent, "attach", None)):
-            agent.attach(env)
-        if callable(getattr(agent, "seed", None)):
-            agent.seed(SEED + index)
-        observation, info = env.reset(seed=SEED, options={"pair": str(index), "start": start})
-        if uses_truth:
-            frame, truth = pair.fixed.grid.frame, pair.truth
-            assert truth is not None and truth.transform is not None
-            case = TrackCase("0", "0", "0", start, truth.transform, frame, pair.moving.grid.centre)
-            info = {**info, "truth": case.truth, "frame": frame, "points": frame[:3, 3] + 60 * np.eye(3)}
-        agent.reset(observation, info)
-        episodes.append(_episode(agent, env, observation))
+        imaging, poses = env.unwrapped.config.imaging, env.unwrapped.model
+        target = target_of(pair, poses, imaging.scene(pair)) if uses_truth else None
+        reseed(agent, SEED + index)
+        options = {"pair": str(index), "start": _start(pair)}
+        episodes.append(play(_Watched(agent, env), env, seed=SEED, options=options, target=target).actions)
     env.close()
     return episodes
-
-
-def _episode(agent: Any, env: Any, observation: Any) -> list[Any]:
-    actions: list[Any] = []
-    over = False
-    while not over:
-        before = pickle.dumps(observation)
-        action = agent.act(observation)
-        assert pickle.dumps(observation) == before, "act changed the observation: work on a copy"
-        assert env.action_space.contains(action) or env.action_space.contains(np.asarray(action)), (
-            f"act gave {action!r}, which is not in {env.action_space}"
-        )
-        if not actions and callable(getattr(agent, "act_batch", None)):
-            _check_batch(agent, env, observation)
-        actions.append(np.asarray(action).tolist())
-        observation, _, terminated, truncated, _ = env.step(action)
-        over = terminated or truncated
-    return actions
 
 
 def _check_batch(agent: Any, env: Any, observation: Any) -> None:
@@ -134,11 +123,11 @@ def _check_batch(agent: Any, env: Any, observation: Any) -> None:
         if isinstance(observation, dict)
         else np.stack([observation] * lanes)
     )
-    answers = agent.act_batch(stacked)
-    assert len(answers) == lanes, f"act_batch gave {len(answers)} actions for {lanes} observations"
-    for answer in answers:
-        assert env.action_space.contains(answer) or env.action_space.contains(np.asarray(answer)), (
-            f"act_batch gave {answer!r}, which is not in {env.action_space}"
+    actions = agent.act_batch(stacked)
+    assert len(actions) == lanes, f"act_batch gave {len(actions)} actions for {lanes} observations"
+    for action in actions:
+        assert env.action_space.contains(action) or env.action_space.contains(np.asarray(action)), (
+            f"act_batch gave {action!r}, which is not in {env.action_space}"
         )
 
 
@@ -154,15 +143,14 @@ def _register(agent: Any, env_id: str, keywords: dict[str, Any], uses_truth: boo
         pair = pairs.load(index)
         start = _start(pair)
         fixed, moving, initial = image_to_sitk(pair.fixed), image_to_sitk(pair.moving), matrix_to_sitk(start)
-        if uses_truth:
-            assert pair.truth is not None
-            agent.truth = pair.truth.transform
-        answer = agent.register(fixed, moving, initial)
-        assert isinstance(answer, sitk.Transform), (
-            f"register gave {type(answer).__name__}: give a SimpleITK transform from fixed to moving points"
-        )
+        known = None if pair.truth is None else pair.truth.transform
+        truth = matrix_to_sitk(known) if uses_truth and known is not None else None
         try:
-            matrix = matrix_from_sitk(answer)
+            found = answer(agent, Problem(fixed, moving, initial, truth=truth))
+        except TypeError as error:
+            raise AssertionError(f"register failed or gave no SimpleITK transform: {error}") from error
+        try:
+            matrix = matrix_from_sitk(found)
         except (ValueError, TypeError) as error:
             raise AssertionError(f"register's transform is not linear: {error}") from error
         assert np.isfinite(matrix).all(), "register's transform has numbers that are not finite"

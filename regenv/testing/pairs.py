@@ -27,8 +27,8 @@ class SmallPairs:
 
     def load(self, index: int) -> ImagePair:
         """Pair ``index``: 40 x 40 x 32 voxels of 5 mm, the moving one of 4 mm in another frame."""
-        from regenv.core.models import get_model
         from regenv.core.resample import resample
+        from regenv.poses import get_model
 
         rng = np.random.default_rng([SEED, index])
         grid = Grid.centred((40, 40, 32), (5.0, 5.0, 5.0))

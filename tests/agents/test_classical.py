@@ -7,11 +7,11 @@ import pytest
 
 from agents.simpleitk import SimpleITKRegistration, body_mask, shrink_factors
 from agents.starts import moved_to_start, with_start
-from regenv.core.models import get_model
+from regenv.core.points import point_errors
 from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
-from regenv.core.tre import point_errors
 from regenv.envs.cases import privileged_of
 from regenv.envs.starts import misaligned
+from regenv.poses import get_model
 from regenv.testing import check_agent
 from tests.envs.blobs import Blobs
 

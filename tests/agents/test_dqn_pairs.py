@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agents.dqn.pairs import MorePairs, mirrored
+from regenv.core.points import lattice_points, mean_tre
 from regenv.core.resample import resample
-from regenv.core.tre import lattice_points, mean_tre
 from tests.envs.blobs import Blobs
 
 

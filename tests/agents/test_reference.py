@@ -6,8 +6,8 @@ import pytest
 
 import regenv
 from agents import centre, greedy_search, header, identity, oracle, random
+from regenv.core.points import point_errors
 from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
-from regenv.core.tre import point_errors
 from regenv.envs.cases import privileged_of
 from regenv.testing import check_agent
 from tests.envs.blobs import Blobs

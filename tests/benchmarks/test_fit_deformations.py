@@ -7,7 +7,7 @@ import pytest
 
 import regenv  # noqa: F401  (registers the ids)
 from benchmarks.tools.fit_deformations import main
-from regenv.core.deformation import StatisticalDeformation
+from regenv.poses.deformation import StatisticalDeformation
 from regenv.synthesis.population import population_path
 from regenv.synthesis.recipe import get_recipe
 

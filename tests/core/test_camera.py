@@ -5,7 +5,7 @@ import pytest
 
 from regenv.core.camera import Camera, detector_planes, index_rays, view_planes
 from regenv.core.geometry import Grid, transform_points
-from regenv.core.models import get_model
+from regenv.poses import get_model
 
 
 def c_arm(axes: np.ndarray | None = None) -> Camera:

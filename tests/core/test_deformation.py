@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from regenv.core.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
+from regenv.poses.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
 
 
 def _random_model(ndim: int, k: int = 6, size: float = 1.0, cells: int = 6, extent: float = 100.0, seed: int = 0):

@@ -5,10 +5,10 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from regenv.core.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
 from regenv.core.deformation_fit import sample_points
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.jacobian import field_determinants, folding, sdlogj, sdlogj_l2r
+from regenv.poses.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
 
 EXTENT = 120.0
 CELLS = 6

@@ -7,9 +7,9 @@ import pytest
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import array_addresses, index_matrices, orthogonal_planes, render, resample, volume_planes
 from regenv.core.similarity import get_similarity
+from regenv.poses import get_model
 
 POSES = 1000
 T1, FLAIR, B0 = "T1_SE_sagittal.nii.gz", "FLAIR_axial.nii.gz", "DWI_trace_b0.nii.gz"

@@ -7,9 +7,9 @@ from scipy.ndimage import map_coordinates
 from regenv.core.camera import Camera, detector_planes, index_rays, view_planes
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.projection import attenuation, depth, depth_image, project, radiograph, sees, windowed_sums
 from regenv.core.resample import array_addresses
+from regenv.poses import get_model
 
 
 def motion(*values: float) -> FloatArray:

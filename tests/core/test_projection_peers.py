@@ -10,8 +10,8 @@ import pytest
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.projection import attenuation, radiograph
+from regenv.poses import get_model
 
 torch = pytest.importorskip("torch", reason="needs the extra 'agents'")
 pytest.importorskip("diffdrr", reason="needs `pip install --no-deps diffdrr==0.6.1 fastcore einops`")

@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import (
     array_addresses,
     index_matrices,
@@ -22,6 +21,7 @@ from regenv.core.resample import (
     volume_planes,
 )
 from regenv.core.sitk import image_to_sitk, matrix_to_sitk
+from regenv.poses import get_model
 
 BACKGROUND = -1.0
 

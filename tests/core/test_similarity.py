@@ -8,10 +8,10 @@ from scipy.interpolate import BSpline
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import array_addresses, index_matrices, orthogonal_planes, render_with_sums, volume_planes
 from regenv.core.similarity import SIMILARITIES, get_similarity
 from regenv.core.similarity._base import with_overlap
+from regenv.poses import get_model
 
 NAMES = ("gradient_correlation", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim")
 VIEWS = {"planes": (False, (3, 30, 31)), "volume": (True, (18, 20, 22))}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regenv.core.geometry import Grid, transform_points
-from regenv.core.tre import lattice_indices, lattice_points, mean_tre, point_errors
+from regenv.core.points import lattice_indices, lattice_points, mean_tre, point_errors
 
 
 def oblique_grid(size=(50, 40, 30), spacing=(2.0, 2.5, 4.0)):

@@ -8,10 +8,8 @@ import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from regenv.core.deformation import StatisticalDeformation
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import (
     array_addresses,
     index_matrices,
@@ -21,6 +19,8 @@ from regenv.core.resample import (
 )
 from regenv.core.sitk import image_to_sitk, matrix_to_sitk
 from regenv.core.warp import direction_matrices, render_warped, render_warped_with_sums, warped_similarity_sums
+from regenv.poses import get_model
+from regenv.poses.deformation import StatisticalDeformation
 
 K = 5
 

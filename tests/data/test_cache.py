@@ -20,13 +20,13 @@ import pytest
 from regenv.core.camera import Camera
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.data import cache
 from regenv.data.cache import MemoryCache, cache_dir, cached, digest, progress
 from regenv.data.image_io import write_image
 from regenv.data.packing import pack, unpack
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import CacheError
+from regenv.poses import get_model
 from regenv.synthesis.phantom import PhantomDataset
 
 

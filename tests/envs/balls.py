@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.projection import attenuation, depth_image, radiograph
 from regenv.data.frames import case_generator, with_random_frame
 from regenv.data.pair import ImagePair, Truth
+from regenv.poses import get_model
 
 AIR, METAL = -1000.0, 1500.0
 SKIN_HU = -400.0

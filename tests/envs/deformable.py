@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from regenv.catalogue import TASKS
-from regenv.core.deformation import StatisticalDeformation
 from regenv.data.dataset import Dataset, make_dataset
 from regenv.data.pair import ImagePair
+from regenv.poses.deformation import StatisticalDeformation
 
 
 def own_dataset(env_id: str, split: str = "train") -> Dataset:

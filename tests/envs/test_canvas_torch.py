@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import regenv  # noqa: F401
-from regenv.core.models import get_model
 from regenv.envs.canvas import Canvas
 from regenv.envs.cases import CaseSource
 from regenv.envs.views import make_view
 from regenv.errors import OptionError
+from regenv.poses import get_model
 
 torch = pytest.importorskip("torch", reason="needs the extra 'agents'")
 

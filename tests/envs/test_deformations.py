@@ -11,11 +11,11 @@ import pytest
 
 import regenv  # noqa: F401  (registers the ids)
 from regenv.catalogue import TASKS
-from regenv.core.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
 from regenv.core.geometry import transform_points
 from regenv.data.pair import Truth
 from regenv.envs.fits import fit_rotation
 from regenv.errors import DataError, OptionError, WithheldError
+from regenv.poses.deformation import BOUND, LEAST_DETERMINANT, StatisticalDeformation
 from regenv.synthesis.population import load_population
 from tests.envs.deformable import Changed, own_dataset, stronger
 from tests.envs.episodes import at_random, at_truth, expert, play

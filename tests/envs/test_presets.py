@@ -14,11 +14,11 @@ from scipy.optimize import lsq_linear
 import regenv  # noqa: F401  (registers the ids)
 from regenv.catalogue import TASKS
 from regenv.core.geometry import transform_points
-from regenv.core.models import get_model
 from regenv.envs.config import make_config
 from regenv.envs.presets import PRESETS
 from regenv.errors import DataError, OptionError, WithheldError
 from regenv.pages import environment_page
+from regenv.poses import get_model
 from tests.envs.balls import Balls, c_arm, depth_camera
 from tests.envs.blobs import Blobs
 from tests.envs.deformable import Changed, own_dataset

@@ -12,7 +12,7 @@ import pytest
 
 import regenv
 from regenv.core.geometry import transform_points
-from regenv.core.tre import lattice_points, mean_tre
+from regenv.core.points import lattice_points, mean_tre
 from regenv.envs.views import VIEWS
 from regenv.errors import DataError, OptionError, WithheldError
 from tests.envs.blobs import Blobs

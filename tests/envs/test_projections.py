@@ -19,8 +19,8 @@ from regenv.core.camera import Camera
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.core.projection import attenuation, depth_image, radiograph
-from regenv.envs.windows import RENDERED_HEADROOM, window_of
 from regenv.errors import DataError
+from regenv.imaging.windows import RENDERED_HEADROOM, window_of
 from regenv.synthesis.phantom import PhantomDataset
 from tests.envs.balls import SKIN_HU, SKIN_MM, Balls, c_arm, depth_camera, pose
 from tests.envs.deformable import Changed

@@ -13,11 +13,11 @@ import regenv  # noqa: F401  (registers the ids)
 from regenv.catalogue import TASKS
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.sitk import image_to_sitk, matrix_to_sitk
 from regenv.envs.canvas_slice import SAMPLES
-from regenv.envs.windows import window_of
 from regenv.errors import DataError
+from regenv.imaging.windows import window_of
+from regenv.poses import get_model
 from regenv.synthesis.phantom import PhantomDataset
 from tests.envs.deformable import Changed, own_dataset
 from tests.envs.episodes import at_random, at_truth, play

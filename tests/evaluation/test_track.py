@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from regenv.core.tre import mean_tre
+from regenv.core.points import mean_tre
 from regenv.evaluation.cases import generator_of, track_dataset
 from regenv.evaluation.toml import dumps
 from regenv.evaluation.track import TrackError, bind, find_track, read_track, track_names

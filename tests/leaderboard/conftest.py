@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from regenv.core.geometry import Grid
-from regenv.core.models import get_model
-from regenv.core.tre import lattice_indices
+from regenv.core.points import lattice_indices
 from regenv.envs.remaining import MatrixRemaining
 from regenv.envs.starts import misaligned
 from regenv.evaluation.agents import Method
@@ -17,6 +16,7 @@ from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, TrackCase, find_track
 from regenv.leaderboard.replay import Process
+from regenv.poses import get_model
 
 NAME = "ctcbct-rigid-real"
 

@@ -8,7 +8,7 @@ import pytest
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
+from regenv.poses import get_model
 from regenv.synthesis.physics.xray import Cylinder, XRay, draw_xray, field_of_exposure, xray
 
 CLEAN = XRay(photons=1e8, scatter=0.0, blur_mm=0.01)

@@ -113,8 +113,8 @@ def common_names(fixed: Scan, moving: Scan) -> dict[int, str]:
 def mask_lattice(mask: NDArray[np.bool_], grid: Grid, spacing_mm: float) -> FloatArray:
     """Points on which the TRE of a displacement is measured: a lattice about the grid's centre, within a mask.
 
-    :func:`regenv.core.tre.lattice_points` is the lattice of truths that are matrices. This one, whose points are kept
-    with the pair, reaches to the faces of the outermost voxels and is never refined.
+    :func:`regenv.core.points.lattice_points` is the lattice of truths that are matrices. This one, whose points are
+    kept with the pair, reaches to the faces of the outermost voxels and is never refined.
 
     Args:
         mask: ``grid.shape``; the voxel nearest to a point decides.

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
+from regenv.core.points import lattice_points
 from regenv.core.projection import depth_image
-from regenv.core.tre import lattice_points
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.synthesis.anatomy.anatomy import Anatomy

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
-from regenv.core.tre import lattice_points
+from regenv.core.points import lattice_points
 from regenv.data.pair import ImagePair, Truth
+from regenv.poses import get_model
 
 if TYPE_CHECKING:
-    from regenv.core.deformation import StatisticalDeformation
+    from regenv.poses.deformation import StatisticalDeformation
 
 _REST = 0.25
 """How long the part of a deformation outside the model's span is, as a share of the part within."""

@@ -8,12 +8,12 @@ from scipy.ndimage import map_coordinates
 
 from regenv.core.camera import index_rays, view_planes
 from regenv.core.geometry import transform_points
-from regenv.core.models import get_model
 from regenv.core.projection import depth, depth_image, sees, windowed_sums
 from regenv.core.resample import array_addresses
 from regenv.core.similarity import get_similarity
 from regenv.data.frames import inside
 from regenv.data.pair import ImagePair
+from regenv.poses import get_model
 from regenv.synthesis.recipes.depth_surface import PIXELS, RECIPE, SKIN_HU
 
 SIZE, SPACING = 64, 9.0

@@ -8,11 +8,11 @@ from scipy.ndimage import map_coordinates
 
 from regenv.core.camera import index_rays, view_planes
 from regenv.core.geometry import transform_points
-from regenv.core.models import get_model
 from regenv.core.projection import attenuation, project, sees, windowed_sums
 from regenv.core.resample import array_addresses
 from regenv.core.similarity import get_similarity
 from regenv.data.pair import ImagePair
+from regenv.poses import get_model
 from regenv.synthesis.recipes.xray_spine import PITCH_MM, PIXELS, RECIPE, TARGETS, _to_subject, draw_implants
 
 SIZE, SPACING = 64, 4.5

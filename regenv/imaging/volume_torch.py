@@ -1,4 +1,4 @@
-"""A canvas that renders on a torch device: the engine, its buffers and everything above it stay the same."""
+"""Volumes on a torch device: the engine, its buffers and everything above it stay the same."""
 
 from __future__ import annotations
 
@@ -7,47 +7,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.envs.canvas import ALL, Canvas
-from regenv.envs.cases import Case
-from regenv.envs.views import View
 from regenv.errors import OptionError, require
+from regenv.imaging.case import Case
+from regenv.imaging.renderer import ALL, Renderer
+from regenv.imaging.view import View
+from regenv.poses.base import PoseModel
 
 
-class TorchCanvas(Canvas):
+class TorchRenderer(Renderer):
     """Renders the lanes of cases on a device and brings samples, bytes and sums back into the buffers.
 
     Args:
         view: What is seen.
         lanes: Number of lanes, B.
+        poses: The pose model.
         threads: Threads for what stays on the CPU (similarities that are no function of the sums).
         device: A torch device.
     """
 
-    def __init__(self, view: View, lanes: int, threads: int | None, device: Any) -> None:
+    def __init__(
+        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
+    ) -> None:
         from regenv.core.resample_torch import TorchVolumes
 
-        super().__init__(view, lanes, threads)
+        super().__init__(view, lanes, poses, threads)
         self._torch = require("torch", "agents")
-        self._volumes = TorchVolumes(lanes, device)
-        self._fixed = [self._torch.zeros(level.fixed.shape, device=device) for level in self.levels]
+        place = torch_device(device)
+        self._volumes = TorchVolumes(lanes, place)
+        self._fixed = [self._torch.zeros(level.fixed.shape, device=place) for level in self.levels]
         self._mask = [
-            self._torch.zeros(level.mask.shape, dtype=self._torch.bool, device=device) for level in self.levels
+            self._torch.zeros(level.mask.shape, dtype=self._torch.bool, device=place) for level in self.levels
         ]
 
     def load(self, lane: int, case: Case) -> None:
-        """See :class:`Canvas`."""
+        """See :class:`Renderer`."""
         super().load(lane, case)
         self._volumes.load(lane, case.moving, case.moving_background)
         for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
             fixed[lane] = self._torch.from_numpy(buffers.fixed[lane])
             mask[lane] = self._torch.from_numpy(buffers.mask[lane]).bool()
 
-    def render(self, states: NDArray[np.float64], lanes: slice = ALL) -> None:
-        """See :class:`Canvas`."""
+    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+        """See :class:`Renderer`."""
         from regenv.core.resample_torch import similarity_sums_torch
 
         d = self.view.ndim
-        base = self._to_index[lanes] @ states[lanes]
+        base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
         for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
             matrices = (base @ buffers.to_physical[lanes])[:, :d]
             moved, valid = self._volumes.sample(matrices, buffers.level.planes, buffers.level.size, lanes)

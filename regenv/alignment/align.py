@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.agent import Problem, answer, answers_at_once, play
 from regenv.core.image import Image
-from regenv.core.models import get_model
+from regenv.core.points import lattice_points, mean_tre
 from regenv.core.similarity import get_similarity
-from regenv.core.tre import lattice_points, mean_tre
 from regenv.data.pair import ImagePair
-from regenv.envs.canvas import Canvas
-from regenv.envs.cases import Case, CaseSource
 from regenv.envs.single import RegistrationEnv
-from regenv.envs.starts import draw_misalignment, half_widths, misaligned
-from regenv.envs.views import make_view
 from regenv.errors import DataError, check_option
-from regenv.evaluation.agents import answers_at_once, environment_keywords, load_agent
+from regenv.evaluation.agents import environment_keywords, load_agent
+from regenv.imaging import get_imaging, make_view
+from regenv.imaging.case import make_case
+from regenv.imaging.renderer import Renderer
+from regenv.poses import get_model
+from regenv.poses.base import draw_misalignment, start_widths
 from regenv.resources import resource
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = {"rigid": "CTCBCT-Rigid-v0", "affine": "CTCBCT-Affine-v0"}
 HU_MODALITIES = ("ct", "cbct")
-DEFAULT_AGENT = "greedy_supervised_rigid.onnx"
+DEFAULT_AGENTS = {"rigid": "greedy_supervised_rigid.onnx"}
 AIR_HU = -500.0
 NEARBY = {"mm": 12.0, "deg": 8.0}
 SAME_ANSWER_MM = 5.0
@@ -117,7 +118,7 @@ def align(
 
     began = time.perf_counter()
     check_option("model", model, ENVIRONMENTS)
-    if model != "rigid" and agent is None:
+    if agent is None and model not in DEFAULT_AGENTS:
         raise ValueError(f"the shipped policy is rigid; for model={model!r} pass an agent that was made for it")
     if runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}")
@@ -189,9 +190,9 @@ def nearby_starts(start: NDArray[np.float64], pair: ImagePair, count: int, seed:
     """The start, and ``count - 1`` random ones within 8 degrees and 12 mm of it."""
     rng = np.random.default_rng(seed)
     rigid = get_model("rigid", pair.ndim)
-    widths = half_widths(rigid, NEARBY)
+    widths = start_widths(rigid, NEARBY)
     frame = pair.fixed.grid.frame
-    others = [misaligned(start, frame, draw_misalignment(rng, widths), rigid) for _ in range(count - 1)]
+    others = [rigid.misaligned(start, draw_misalignment(rng, widths), frame) for _ in range(count - 1)]
     return [start, *others]
 
 
@@ -207,24 +208,20 @@ class Measure:
         self._similarity = get_similarity(self.name)
         spacing = max(float(pair.fixed.grid.extent.max()) / MEASURE_SIZE, 1.0)
         view = make_view("volume", ndim=pair.ndim, size=MEASURE_SIZE, spacing_mm=spacing)
-        self._canvas = Canvas(view, 1, threads=1)
-        self._canvas.load(0, _case(pair))
+        rigid = get_model("rigid", pair.ndim)
+        self._renderer = Renderer(view, 1, rigid, threads=1)
+        self._renderer.load(0, make_case(pair, pair.id, get_imaging("volume"), rigid))
 
     def similarity(self, transform: NDArray[np.float64]) -> float:
         """The similarity under a ``(4, 4)`` transform, larger is better."""
-        self._canvas.render(transform[None])
-        level = self._canvas.levels[0]
+        self._renderer.render(transform[None])
+        level = self._renderer.levels[0]
         return float(self._similarity.evaluate(level.fixed, level.moved, level.mask, level.valid, True)[0])
 
     def overlap(self, transform: NDArray[np.float64]) -> float:
         """Share of the fixed image that the moved one covers."""
-        self._canvas.render(transform[None])
-        return float(self._canvas.levels[0].sums[0, 1] / max(self._canvas.levels[0].sums[0, 0], 1.0))
-
-
-def _case(pair: ImagePair) -> Case:
-    rigid = get_model("rigid", pair.ndim)
-    return CaseSource(OnePair(pair), rigid, half_widths(rigid, NEARBY)).case(0)
+        self._renderer.render(transform[None])
+        return float(self._renderer.levels[0].sums[0, 1] / max(self._renderer.levels[0].sums[0, 0], 1.0))
 
 
 class _Solver:
@@ -232,11 +229,12 @@ class _Solver:
 
     def __init__(self, pair: ImagePair, model: str, agent: Any, seed: int) -> None:
         self.pair = pair
+        self._model = model
         self.steps = 0
         self.recognised: list[bool] = []  # of each run: whether the agent itself finds enough in common
         self._refine = agent is None
         if agent is None:
-            agent = str(resource("policies", DEFAULT_AGENT))
+            agent = str(resource("policies", DEFAULT_AGENTS[model]))
         self._agent = load_agent(agent, seed) if isinstance(agent, str) else agent
         self._env: RegistrationEnv | None = None
         if not answers_at_once(self._agent):
@@ -248,7 +246,7 @@ class _Solver:
         pose = self._answer(start) if self._env is None else self._episode(start)
         self.recognised.append(_recognises(self._agent))
         if self._refine:
-            from regenv.refine import refine
+            from regenv.alignment.refine import refine
 
             pose, _ = refine(self.pair.fixed, self.pair.moving, pose)
         return pose
@@ -257,18 +255,13 @@ class _Solver:
         from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
 
         images = image_to_sitk(self.pair.fixed), image_to_sitk(self.pair.moving)
-        return matrix_from_sitk(self._agent.register(*images, matrix_to_sitk(start)))
+        return matrix_from_sitk(answer(self._agent, Problem(*images, matrix_to_sitk(start), self._model)))
 
     def _episode(self, start: NDArray[np.float64]) -> NDArray[np.float64]:
         assert self._env is not None
-        observation, info = self._env.reset(options={"pair": "0", "start": start})
-        self._agent.reset(observation, info)
-        over = False
-        while not over:
-            observation, _, terminated, truncated, info = self._env.step(self._agent.act(observation))
-            over = terminated or truncated
-            self.steps += 1
-        return info["transform"]
+        played = play(self._agent, self._env, options={"pair": "0", "start": start})
+        self.steps += len(played.actions)
+        return np.asarray(played.last["transform"])
 
 
 def _recognises(agent: Any) -> bool:

@@ -11,18 +11,21 @@ is in the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.core.geometry import FloatArray, Grid
+from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.jacobian import folding, sdlogj
 from regenv.core.lanes import run_lanes
+from regenv.core.scene import Scene
+from regenv.poses.base import PoseWords, draw_misalignment
+from regenv.poses.deformation_lanes import DeformationLanes
 
 BOUND = 3.0
 """Largest coefficient, in standard deviations."""
@@ -37,6 +40,9 @@ _TOLERANCE = 1e-9  # of the bound: three steps of 1 SD, or thirty of 0.1, reach 
 _TRIES = 32
 _NO_CHECK = 1e30
 _LANES_OF_THREADS = 8  # fewer are not worth handing to other threads
+
+FIELD_SAMPLES = 8
+"""A deformation leaves as a field of at least so many samples a spline cell: thick slices alone would be 0.4 mm off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +66,26 @@ class StatisticalDeformation:
     sigmas: FloatArray
     explained: FloatArray
     source: str = ""
-    name: str = field(default="sdm", init=False)
+    name: ClassVar[str] = "sdm"
+    sampling: ClassVar[str] = "lattice"
+    needs_population: ClassVar[bool] = True
+    takes_alignment: ClassVar[bool] = True
+    starts_about_truth: ClassVar[bool] = False
+    bound: ClassVar[float] = BOUND
+    nearest: ClassVar[str] = ""
+    words: ClassVar[PoseWords] = PoseWords(
+        state="The state is the vector c of {count} coefficients of a statistical deformation model, in standard "
+        "deviations, each within 3: `T(x) = A (x + u(x))` with `u(x) = sum_k c_k sigma_k phi_k(x)`, the modes fitted "
+        "to training subjects only and symmetrised, so that c = 0 is no deformation; the linear part A is given. The "
+        "true deformation lies only partly in the span of the modes, as it does for patients. The agent changes c "
+        "step by step",
+        freedoms="modes",
+        array="coefficients",
+        arrays="coefficients",
+        step="A step adds to one coefficient. A step that would leave 3 standard deviations, or fold space, changes "
+        "nothing.",
+        start="coefficients drawn uniformly within {widths} of 0. The start does not depend on the truth.",
+    )
 
     def __post_init__(self) -> None:
         modes = np.ascontiguousarray(self.modes, dtype=np.float32)
@@ -192,10 +217,17 @@ class StatisticalDeformation:
         """``"sd"`` for each mode."""
         return ("sd",) * self.n_parameters
 
+    @classmethod
+    def of(cls, ndim: int, population: Callable[[], Any] | None = None) -> StatisticalDeformation:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        assert population is not None
+        model: StatisticalDeformation = population()
+        return model
+
     @property
-    def bound(self) -> float:
-        """Largest absolute coefficient, in standard deviations."""
-        return BOUND
+    def about(self) -> str:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        return f" The modes explain {float(self.explained.sum()):.0%} of the training subjects' squared displacement."
 
     @cached_property
     def _checks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -237,15 +269,56 @@ class StatisticalDeformation:
                 f"fit a model over the view's extent, or make the view {self.extent_mm:g} mm wide"
             )
 
-    def identity(self, lanes: int = 1) -> FloatArray:
-        """``(lanes, K)`` zeros."""
-        return np.zeros((lanes, self.n_parameters))
+    @property
+    def origin(self) -> FloatArray:
+        """``(K,)`` zeros."""
+        return np.zeros(self.n_parameters)
+
+    def checked(self, pose: ArrayLike) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        coefficients = np.asarray(pose, dtype=np.float64)
+        if coefficients.shape != (self.n_parameters,) or not np.isfinite(coefficients).all():
+            raise ValueError(f"a start is {(self.n_parameters,)} finite coefficients, got {pose!r}")
+        if np.abs(coefficients).max() > BOUND + 1e-9:
+            raise ValueError(f"coefficients lie within {BOUND:g} standard deviations, got {coefficients.tolist()}")
+        return coefficients.copy()
+
+    def contains(self, matrix: ArrayLike) -> bool:
+        """See :class:`regenv.poses.base.PoseModel`: no matrix is one."""
+        return False
+
+    def fit_points(self, points: FloatArray, partners: FloatArray, scene: Scene) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseModel`: ``T(F x) = A F (x + u)`` with A given and F the frame."""
+        local = transform_points(scene.to_frame, points)
+        there = transform_points(np.linalg.inv(scene.alignment @ scene.frame), partners)
+        return self.project(local, there - local)
+
+    def carry(self, pose: FloatArray, points: FloatArray, scene: Scene) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        local = transform_points(scene.to_frame, points)
+        linear = (scene.alignment @ scene.frame)[:-1, :-1]
+        return transform_points(scene.alignment, points) + self.displacement(pose, local) @ linear.T
+
+    def start(self, rng: np.random.Generator, widths: FloatArray, about: FloatArray | None, scene: Scene) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseModel`: about 0, the mean shape, so that it tells nothing of the truth."""
+        coefficients = draw_misalignment(rng, widths)
+        while self.least_determinants(coefficients[None])[0] <= LEAST_DETERMINANT:
+            coefficients = coefficients / 2  # rare; a folded start would have every small step refused
+        return coefficients
+
+    def to_sitk_transform(self, pose: FloatArray, scene: Scene) -> Any:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        finest = self.extent_mm / self.cells / FIELD_SAMPLES
+        return self.to_sitk(pose, scene.frame, scene.alignment, scene.fixed_grid.refined(finest))
+
+    def lanes(self, count: int, reach_mm: float, threads: int | None = None) -> DeformationLanes:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        return DeformationLanes(self, count, threads)
 
     def step(
         self,
         states: ArrayLike,
         coefficients: ArrayLike,
-        frames: ArrayLike | None = None,
         threads: int | None = None,
     ) -> FloatArray:
         """Adds steps to states, lane by lane.
@@ -256,7 +329,6 @@ class StatisticalDeformation:
         Args:
             states: ``(B, K)`` coefficients in standard deviations.
             coefficients: ``(B, K)`` steps.
-            frames: Not used: displacements are in local mm. There, so that all models step alike.
             threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, one for few lanes.
 
         Returns:
@@ -421,10 +493,19 @@ class StatisticalDeformation:
         Returns:
             A ``BSplineTransform`` or ``DisplacementFieldTransform``; with an alignment a ``CompositeTransform``.
         """
-        from regenv.core.deformation_files import to_sitk
+        import SimpleITK as sitk
 
-        c = np.asarray(coefficients, dtype=np.float64)
-        return to_sitk(self, c, np.asarray(frame, dtype=np.float64), alignment, grid)
+        from regenv.core.sitk import field_to_sitk, matrix_to_sitk, spline_to_sitk
+
+        c, f = np.asarray(coefficients, dtype=np.float64), np.asarray(frame, dtype=np.float64)
+        if grid is None:
+            deformation = spline_to_sitk(self.lattices(c[None])[0], self.extent_mm, f)
+        else:
+            local = transform_points(np.linalg.inv(f), grid.points()).reshape(-1, self.ndim)
+            u = self.displacement(c, local) @ f[:-1, :-1].T
+            deformation = field_to_sitk(u.reshape(*grid.shape, self.ndim), grid)
+        # a composite applies its last transform first
+        return deformation if alignment is None else sitk.CompositeTransform([matrix_to_sitk(alignment), deformation])
 
     @cached_property
     def _flat(self) -> NDArray[np.float32]:
@@ -455,3 +536,6 @@ class StatisticalDeformation:
         if c.ndim != 2 or c.shape[1] != self.n_parameters:
             raise ValueError(f"this model needs (B, {self.n_parameters}) coefficients, got shape {c.shape}")
         return c
+
+
+MODEL = StatisticalDeformation

@@ -1,4 +1,4 @@
-"""Action schemes: how an agent's action becomes one step of the transform.
+"""Action schemes: how an agent's action becomes one step of the pose.
 
 A scheme turns a batch of actions into coefficients of the model's generators (mm, degree, %) and STOP flags. It knows
 neither images nor truth, so that a leaderboard row can be replayed from its actions alone.
@@ -13,16 +13,16 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from regenv.core.models import TransformModel
-from regenv.envs.remaining import Remaining
 from regenv.errors import near_miss
+from regenv.poses.base import PoseModel, Remaining
 
 
 class ActionScheme(Protocol):
     """What the engine needs of a scheme."""
 
-    model: TransformModel
+    model: PoseModel
     steps: tuple[float, ...]
+    stop: bool
 
     @property
     def space(self) -> spaces.Space[Any]:
@@ -45,7 +45,7 @@ class DiscreteActions:
     the next one ``-steps[i]``; STOP, where there is one, is the last.
     """
 
-    def __init__(self, model: TransformModel, steps: Sequence[float], stop: bool = True) -> None:
+    def __init__(self, model: PoseModel, steps: Sequence[float], stop: bool = True) -> None:
         self.model = model
         self.steps = tuple(steps)
         self.stop = stop
@@ -88,7 +88,7 @@ class MultiDiscreteActions:
     For each of K degrees of freedom: 0 is no step, ``2 * i + 1`` is ``+steps[i]``, ``2 * i + 2`` is ``-steps[i]``.
     """
 
-    def __init__(self, model: TransformModel, steps: Sequence[float], stop: bool = True) -> None:
+    def __init__(self, model: PoseModel, steps: Sequence[float], stop: bool = True) -> None:
         self.model = model
         self.steps = tuple(steps)
         self.stop = stop
@@ -124,7 +124,7 @@ class ContinuousActions:
     With ``stop``, a last entry over 0.5 is STOP.
     """
 
-    def __init__(self, model: TransformModel, steps: Sequence[float], stop: bool = False) -> None:
+    def __init__(self, model: PoseModel, steps: Sequence[float], stop: bool = False) -> None:
         self.model = model
         self.steps = tuple(steps)
         self.stop = stop
@@ -149,7 +149,7 @@ class ContinuousActions:
         return action.astype(np.float32)
 
 
-ACTIONS: dict[str, Callable[[TransformModel, Sequence[float], bool], ActionScheme]] = {
+ACTIONS: dict[str, Callable[[PoseModel, Sequence[float], bool], ActionScheme]] = {
     "discrete": DiscreteActions,
     "unit": DiscreteActions,
     "multidiscrete": MultiDiscreteActions,
@@ -157,37 +157,34 @@ ACTIONS: dict[str, Callable[[TransformModel, Sequence[float], bool], ActionSchem
 }
 
 
-def make_actions(
-    name: str,
-    model: TransformModel,
-    *,
-    steps: Sequence[float] | float | None,
-    default_steps: Sequence[float],
-    stop: bool | None,
-) -> ActionScheme:
+def default_steps(name: str, steps: Sequence[float]) -> tuple[float, ...]:
+    """Sizes of steps of an ``actions`` keyword that is given none; ``steps`` are the environment's, coarse first."""
+    return (1.0,) if name in ("unit", "multidiscrete") else tuple(steps)
+
+
+def default_stop(name: str) -> bool:
+    """Whether an ``actions`` keyword has STOP where nothing is said."""
+    return name != "continuous"
+
+
+def make_actions(name: str, model: PoseModel, steps: Sequence[float] | float, stop: bool) -> ActionScheme:
     """The scheme of an ``actions`` keyword.
 
     Args:
         name: ``"discrete"`` (every size of step, both signs, one degree of freedom at a time), ``"unit"`` (the same
             with one size), ``"multidiscrete"`` (all degrees at once) or ``"continuous"``.
-        model: The transform model.
-        steps: Sizes of steps in mm, degree, % or standard deviations; None for the default of the scheme.
-        default_steps: The environment's steps, coarse first.
-        stop: Whether the agent can end the episode; None for the default (all but ``"continuous"``).
+        model: The pose model.
+        steps: Sizes of steps in mm, degree, % or standard deviations.
+        stop: Whether the agent can end the episode.
 
     Raises:
         ValueError: On an unknown name or a step that is not positive.
     """
     if name not in ACTIONS:
         raise ValueError(f"unknown actions {name!r}; {near_miss(name, ACTIONS)}")
-    if steps is None:
-        steps = (1.0,) if name in ("unit", "multidiscrete") else default_steps
-    if isinstance(steps, int | float):
-        steps = (steps,)
-    if len(steps) == 0 or not all(np.isfinite(s) and s > 0 for s in steps):
+    sizes = (steps,) if isinstance(steps, int | float) else tuple(steps)
+    if len(sizes) == 0 or not all(np.isfinite(s) and s > 0 for s in sizes):
         raise ValueError(f"steps must be positive sizes in the degrees of freedom's units, got {steps!r}")
-    if name == "unit" and len(steps) != 1:
+    if name == "unit" and len(sizes) != 1:
         raise ValueError(f"actions='unit' has one size of step, got {steps!r}; use actions='discrete' for several")
-    if stop is None:
-        stop = name != "continuous"
-    return ACTIONS[name](model, tuple(float(s) for s in steps), bool(stop))
+    return ACTIONS[name](model, tuple(float(s) for s in sizes), bool(stop))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from regenv.alignment.refine import Level, refine
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.core.models import get_model
-from regenv.core.tre import lattice_points, mean_tre
-from regenv.refine import Level, refine
+from regenv.core.points import lattice_points, mean_tre
+from regenv.poses import get_model
 
 RIGID = get_model("rigid", 3)
 

@@ -1,4 +1,4 @@
-"""Target registration error: how far, in mm, a transform leaves anatomical points from where they belong.
+"""Points: how far a transform leaves them from where they belong (TRE, mm), and the transform nearest to known pairs.
 
 Where the true transform is known, the error is measured on a regular lattice inside the fixed body mask, so that every
 part of the body counts alike; else on the landmarks that are given.
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
+from regenv.errors import DataError
 
 LATTICE_SPACING_MM = 20.0
 _FEWEST_POINTS = 8
@@ -102,3 +103,38 @@ def mean_tre(transform: ArrayLike, true_transform: ArrayLike, points: ArrayLike)
     if difference.ndim == 3 and fixed.ndim == 2:
         fixed = np.broadcast_to(fixed, (len(difference), *fixed.shape))
     return np.linalg.norm(transform_points(difference, fixed), axis=-1).mean(axis=-1)
+
+
+def fit_affine(fixed: FloatArray, moving: FloatArray) -> FloatArray:
+    """The affine transform ``(d + 1, d + 1)`` that carries points ``(N, d)`` nearest to their partners.
+
+    Raises:
+        DataError: If the points do not decide it.
+    """
+    d = fixed.shape[1]
+    middle = fixed.mean(0)
+    rows = np.column_stack([fixed - middle, np.ones(len(fixed))])
+    solution, _, rank, _ = np.linalg.lstsq(rows, moving, rcond=1e-9)
+    if rank < d + 1:
+        raise DataError(f"an affine transform needs {d + 1} points that do not lie in a plane; {len(fixed)} are known")
+    matrix = np.eye(d + 1)
+    matrix[:d, :d] = solution[:d].T
+    matrix[:d, d] = solution[d] - matrix[:d, :d] @ middle
+    return matrix
+
+
+def fit_rotation(fixed: FloatArray, moving: FloatArray, scaled: bool = False) -> FloatArray:
+    """The rigid transform ``(d + 1, d + 1)``, or with one scale, nearest to point pairs ``(N, d)``.
+
+    Sources: Kabsch, Acta Cryst. A 32 (1976) 922-923; Umeyama, TPAMI 13 (1991) 376-380.
+    """
+    d = fixed.shape[1]
+    a, b = fixed - fixed.mean(0), moving - moving.mean(0)
+    u, s, vt = np.linalg.svd(b.T @ a)
+    sign = np.ones(d)
+    sign[-1] = np.sign(np.linalg.det(u @ vt))
+    scale = float((s * sign).sum() / (a**2).sum()) if scaled else 1.0
+    matrix = np.eye(d + 1)
+    matrix[:d, :d] = scale * (u * sign) @ vt
+    matrix[:d, d] = moving.mean(0) - matrix[:d, :d] @ fixed.mean(0)
+    return matrix

@@ -1,13 +1,16 @@
-"""Lanes on a view: the buffers into which fixed and moved images are rendered, and the sums that come with them."""
+"""What fixed and moved images are rendered into: buffers of many lanes on a view, and the sums that come with them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.resample import array_addresses, render, render_with_sums
-from regenv.envs.cases import Case
-from regenv.envs.views import Level, View
+from regenv.imaging.case import Case
+from regenv.imaging.view import Level, View
+from regenv.poses.base import PoseModel
 
 ALL = slice(None)
 
@@ -38,17 +41,22 @@ class LevelBuffers:
         self.to_physical = np.tile(np.eye(d + 1), (lanes, 1, 1))
 
 
-class Canvas:
-    """Renders lanes of cases onto a view.
+class Renderer:
+    """Renders lanes of cases onto a view; this one resamples the moving image through matrices.
 
     Args:
         view: What is seen.
         lanes: Number of lanes, B.
+        poses: The pose model.
         threads: Threads for more than one lane; None for the default.
+        device: A torch device, where the renderer needs one.
     """
 
-    def __init__(self, view: View, lanes: int, threads: int | None = None) -> None:
+    def __init__(
+        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
+    ) -> None:
         d = view.ndim
+        self._poses: Any = poses
         self.view = view
         self.lanes = lanes
         self.threads = threads
@@ -62,27 +70,24 @@ class Canvas:
     def load(self, lane: int, case: Case) -> None:
         """Puts a case on a lane and renders its fixed image and mask."""
         self.cases[lane] = case  # holds the arrays that the addresses below point into
-        self._to_index[lane] = case.moving_grid.physical_to_index
+        scene = case.scene
+        self._to_index[lane] = scene.moving_grid.physical_to_index
         self._addresses[lane] = case.moving.ctypes.data
         self._shapes[lane] = case.moving.shape
         self._backgrounds[lane] = case.moving_background
         for buffers in self.levels:
-            if case.frame.shape == buffers.local.shape:  # the view of a projection lies on a detector, not in space
-                buffers.to_physical[lane] = case.frame @ buffers.local
+            if scene.frame.shape == buffers.local.shape:  # the view of a projection lies on a detector, not in space
+                buffers.to_physical[lane] = scene.frame @ buffers.local
             self._render_fixed(buffers, lane, case)
-
-    def sees(self, states: NDArray[np.float64], lanes: slice = ALL) -> NDArray[np.bool_]:
-        """Which lanes ``(B,)`` would show anything at all ``states``; of resampled images the overlap rule says it."""
-        return np.ones(len(self._addresses[lanes]), dtype=bool)
 
     def planes_of(self, buffers: LevelBuffers, lane: int) -> NDArray[np.float64]:
         """The planes ``(S, 3, d)`` of a level on a lane."""
         return buffers.level.planes
 
-    def render(self, states: NDArray[np.float64], lanes: slice = ALL) -> None:
-        """Renders the moved images of some lanes, and the sums, under all ``states (B, d + 1, d + 1)``."""
+    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+        """Renders the moved images of some lanes, and the sums, at the poses of all lanes ``(B, ...)``."""
         d = self.view.ndim
-        base = self._to_index[lanes] @ states[lanes]
+        base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
         for buffers in self.levels:
             render_with_sums(
                 self._addresses[lanes],
@@ -113,7 +118,7 @@ class Canvas:
     def _render_fixed(self, buffers: LevelBuffers, lane: int, case: Case) -> None:
         one = slice(lane, lane + 1)
         inside = buffers.mask[one]
-        matrix = case.fixed_grid.physical_to_index @ buffers.to_physical[lane]
+        matrix = case.scene.fixed_grid.physical_to_index @ buffers.to_physical[lane]
         planes = self.planes_of(buffers, lane)
         render_one(case.fixed, matrix, planes, case.fixed_background, buffers.fixed[one], inside)
         np.rint(buffers.fixed[one] * np.float32(255), out=buffers.fixed_u8[one], casting="unsafe")

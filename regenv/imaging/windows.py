@@ -17,10 +17,6 @@ FIXED_WINDOWS: dict[str, tuple[float, float]] = {
 }
 
 
-RENDERED_HEADROOM = 0.15
-"""Of the window of radiographs: those rendered have one energy and no scatter, and are about a tenth brighter."""
-
-
 DEPTH_HEADROOM_MM = 30.0
 """How much nearer than in the fixed depth map a body can come and still be told apart."""
 
@@ -54,18 +50,3 @@ def windowed(image: Image, headroom: float = 0.0) -> tuple[NDArray[np.float32], 
     scaled = (image.array - np.float32(low)) * np.float32(1.0 / (high - low))
     background = float(np.clip((image.background - low) / (high - low), 0.0, 1.0))
     return np.clip(scaled, 0.0, 1.0, out=scaled), background, (low, high)
-
-
-def moving_values(image: Image, imaging: str) -> tuple[NDArray[np.float32], float]:
-    """What a moving image is rendered from, and its value outside.
-
-    Windowed to [0, 1]; for radiographs attenuation per mm; for depth maps the values as they are.
-    """
-    if imaging == "radiograph":
-        from regenv.core.projection import attenuation
-
-        return attenuation(image.array), 0.0
-    if imaging == "depth":
-        return image.array, image.background
-    values, background, _ = windowed(image)
-    return values, background

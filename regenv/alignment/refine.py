@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.models import get_model
 from regenv.core.resample import array_addresses, index_matrices, render, volume_planes
 from regenv.core.similarity import Similarity, get_similarity
 from regenv.errors import check_option
+from regenv.poses import get_model
 
 SHARED_SCALE = ("ct", "cbct")
 """Modalities in Hounsfield units. Where they hold exactly their smallest value, they are taken to be padded: what lies
@@ -125,7 +125,7 @@ class _Source:
 
 
 def _source(image: Image) -> _Source:
-    from regenv.envs.windows import FIXED_WINDOWS
+    from regenv.imaging.windows import FIXED_WINDOWS
 
     if image.modality in FIXED_WINDOWS:
         low, high = FIXED_WINDOWS[image.modality]
@@ -141,7 +141,7 @@ class _View:
     """Fixed image, its gradients and normal matrices on one view, and the search on it."""
 
     def __init__(self, fixed: _Source, moving: _Source, level: Level, metric: Similarity, linear: bool) -> None:
-        from regenv._refine_kernels import gradients, normal_matrices
+        from regenv.alignment.refine_kernels import gradients, normal_matrices
 
         self.level, self.metric, self.linear, self.moving = level, metric, linear, moving
         self.model = get_model("rigid", 3)
@@ -160,7 +160,7 @@ class _View:
 
     def _sample(self, source: _Source, pose: FloatArray, out: NDArray, valid: NDArray) -> None:
         """The image on the view, in [0, 1], and where it is known."""
-        from regenv._refine_kernels import drop_padding
+        from regenv.alignment.refine_kernels import drop_padding
 
         image = source.image
         addresses, shapes = array_addresses([image.array])
@@ -200,7 +200,7 @@ class _View:
 
     def _step(self) -> FloatArray:
         """Motion (mm, degrees) that explains the moved image best, at most 3 in each."""
-        from regenv._refine_kernels import conditional_sums, right_side
+        from regenv.alignment.refine_kernels import conditional_sums, right_side
 
         counts, sums, squares = np.zeros(BINS), np.zeros(BINS), np.zeros(BINS)
         conditional_sums(self.fixed, self.moved, self.mask, self.valid, BINS, counts, sums, squares)

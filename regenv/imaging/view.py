@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
-from regenv.core.resample import orthogonal_planes, volume_planes
 from regenv.errors import near_miss
-from regenv.task import PROJECTIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +42,7 @@ class View:
         levels: Coarse first; similarities are computed on the first.
         volumetric: Whether a level's planes are the slices of one volume.
         difference: Whether the agent sees moved minus fixed instead of both.
+        orthogonal: Whether the planes are the three slices through the middle of a volume.
     """
 
     name: str
@@ -53,6 +52,7 @@ class View:
     levels: tuple[Level, ...]
     volumetric: bool
     difference: bool = False
+    orthogonal: bool = False
 
     @property
     def extent_mm(self) -> float:
@@ -109,45 +109,15 @@ VIEWS: dict[str, tuple[bool, bool, tuple[float, ...]]] = {
 }
 
 
-def make_view(name: str, *, ndim: int, size: int, spacing_mm: float, imaging: str = "volume", planes: int = 1) -> View:
-    """The view of an ``observation`` keyword.
+SINGLE_VIEWS = ("slices", "difference", "zoom")
+"""Those of single images: 2-D, slices, radiographs, depth maps."""
 
-    Args:
-        name: ``"slices"`` (three orthogonal slices of fixed and moved; the image itself in 2-D), ``"volume"``,
-            ``"difference"`` and ``"volume_difference"`` (moved minus fixed), ``"zoom"`` and ``"volume_zoom"``
-            (a coarse view and one of twice its resolution, stacked).
-        ndim: 2 or 3.
-        size: Voxels along each side, at least 8.
-        spacing_mm: Spacing of the coarse view; of radiographs on the detector.
-        imaging: How the moved image comes about, see :data:`regenv.task.IMAGINGS`.
-        planes: Slices, or radiographs, of the fixed image.
 
-    Raises:
-        ValueError: On an unknown name or a size or spacing out of range.
-    """
+def check_view(name: str, size: int, spacing_mm: float) -> None:
+    """Raises ValueError on the name of no view, or on a size or spacing out of range."""
     if name not in VIEWS:
         raise ValueError(f"unknown observation {name!r}; {near_miss(name, VIEWS)}")
     if size < 8 or int(size) != size:
         raise ValueError(f"view_size must be a whole number of at least 8, got {size}")
     if not 0 < spacing_mm < 1000:
         raise ValueError(f"view_spacing_mm must be positive (mm), got {spacing_mm}")
-    volumetric, difference, zooms = VIEWS[name]
-    if volumetric and (ndim == 2 or imaging != "volume"):
-        raise ValueError(
-            f"observation {name!r} needs a 3-D environment; one that shows single images has 'slices', 'difference', "
-            "'zoom'"
-        )
-    if imaging in PROJECTIONS:
-        ndim = 2
-    stack = _planes(ndim, size, volumetric, imaging, planes)
-    levels = tuple(Level(stack, size, zoom) for zoom in zooms)
-    return View(name, ndim, int(size), float(spacing_mm), levels, volumetric, difference)
-
-
-def _planes(ndim: int, size: int, volumetric: bool, imaging: str, count: int) -> NDArray[np.float64]:
-    """The planes of one level, ``(S, 3, ndim)``."""
-    if ndim == 2:
-        return np.repeat(volume_planes((size, size)), count, axis=0)
-    if imaging == "slice":  # where they lie along the normal depends on the case
-        return np.repeat(orthogonal_planes((size,) * 3)[:1], count, axis=0)
-    return volume_planes((size,) * 3) if volumetric else orthogonal_planes((size,) * 3)

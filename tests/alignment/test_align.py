@@ -7,8 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 import regenv
+from regenv.core.points import lattice_points, mean_tre
 from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
-from regenv.core.tre import lattice_points, mean_tre
 from regenv.errors import DataError
 from tests.envs.blobs import Blobs
 

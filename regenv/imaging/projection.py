@@ -1,0 +1,195 @@
+"""Projection: what radiographs and depth maps share. The volume is posed, the cameras stand, and rays are cast."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.camera import detector_pixels, index_rays
+from regenv.core.projection import sees, windowed_sums
+from regenv.core.resample import volume_planes
+from regenv.core.scene import Scene
+from regenv.data.pair import ImagePair
+from regenv.errors import DataError
+from regenv.imaging.base import Imaging, Visibility
+from regenv.imaging.case import Case
+from regenv.imaging.renderer import ALL, LevelBuffers, Renderer, render_one
+from regenv.imaging.view import SINGLE_VIEWS, Level, View
+from regenv.poses.base import PoseModel
+
+WHOLE = 0.99
+"""A pixel of the view counts where all it is blended from is in the mask: a missing depth next to it would be near."""
+
+_Rays = tuple[NDArray[np.float64], NDArray[np.float64]]
+Volumes = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Addresses, shapes, spacings, sources and rays of the lanes' volumes."""
+
+
+class Projection(Imaging):
+    """What cameras see of the moving volume.
+
+    Attributes:
+        beyond: Whether a camera that stands beyond the volume sees it (:func:`regenv.core.projection.sees`).
+    """
+
+    beyond: ClassVar[bool]
+    has_labels: ClassVar[bool] = False
+
+    def view_ndim(self, ndim: int) -> int:
+        """See :class:`regenv.imaging.base.Imaging`: the view lies on a detector."""
+        return 2
+
+    def observations(self, ndim: int) -> tuple[str, ...]:
+        """See :class:`regenv.imaging.base.Imaging`."""
+        return SINGLE_VIEWS
+
+    def planes(self, ndim: int, size: int, volumetric: bool, count: int) -> NDArray[np.float64]:
+        """See :class:`regenv.imaging.base.Imaging`."""
+        return np.repeat(volume_planes((size, size)), count, axis=0)
+
+    def check(self, pair: ImagePair, case_id: str) -> None:
+        """See :class:`regenv.imaging.base.Imaging`."""
+        if not self.takes(pair.fixed.modality):
+            raise DataError(f"pair {case_id!r}: this environment needs a {self.name} image, got {pair.fixed.modality}")
+        if len(pair.cameras) != pair.fixed.grid.size[2]:
+            raise DataError(
+                f"pair {case_id!r}: projection needs a camera for each of {pair.fixed.grid.size[2]} fixed images, got "
+                f"{len(pair.cameras)}; take the embedded data, or a Dataset of your own whose pairs have cameras"
+            )
+
+    def takes(self, modality: str) -> bool:
+        """Whether the fixed image may be of a modality."""
+        raise NotImplementedError
+
+    def visibility(self, poses: PoseModel, view: View, lanes: int) -> Visibility:
+        """See :class:`regenv.imaging.base.Imaging`."""
+        return CameraVisibility(poses, view, lanes, self.beyond)
+
+
+class Rays:
+    """Rays of many lanes from the source of each camera to the pixels of one level of a view.
+
+    Args:
+        view: What is seen on the detectors; one plane for each camera.
+        level: Of the view.
+        lanes: Number of lanes, B.
+
+    Attributes:
+        planes: ``(B, V, 3, 2)`` in pixels of the detectors.
+    """
+
+    def __init__(self, view: View, level: Level, lanes: int) -> None:
+        self._level, self._local = level, view.local(level)
+        self.planes = np.zeros((lanes, len(level.planes), 3, 2))
+        self.shapes = np.zeros((lanes, 3), np.int64)
+        self._to_index = np.tile(np.eye(4), (lanes, 1, 1))
+        self._scenes: list[Scene | None] = [None] * lanes
+
+    def load(self, lane: int, scene: Scene) -> None:
+        """Gives a lane the cameras and the volume of its new case."""
+        for v, camera in enumerate(scene.cameras):
+            plane = self._level.planes[v] * self._local[0, 0]  # mm about the middle of the detector
+            plane[0] += self._local[:2, 2]
+            self.planes[lane, v] = detector_pixels(camera, plane)
+        self._to_index[lane] = scene.moving_grid.physical_to_index
+        self.shapes[lane] = scene.moving_grid.shape
+        self._scenes[lane] = scene
+
+    def cast(self, matrices: NDArray[np.float64], lanes: slice) -> _Rays:
+        """Sources ``(B, V, 3)`` and pixels ``(B, V, 3, 3)`` of some lanes in indices of their volumes."""
+        world_to_index = self._to_index[lanes] @ matrices
+        planes = self.planes[lanes]
+        sources, rays = np.zeros((*planes.shape[:2], 3)), np.zeros((*planes.shape[:2], 3, 3))
+        for i, (scene, views) in enumerate(zip(self._scenes[lanes], planes, strict=True)):
+            assert scene is not None
+            for v, camera in enumerate(scene.cameras):
+                source, ray = index_rays(camera, views[v][None], world_to_index[i][None])
+                sources[i, v], rays[i, v] = source[0], ray[0, 0]
+        return sources, rays
+
+
+class CameraVisibility:
+    """See :class:`regenv.imaging.base.Visibility`: no source lies inside the volume, and each camera's rays meet it."""
+
+    def __init__(self, poses: PoseModel, view: View, lanes: int, beyond: bool) -> None:
+        self._poses: Any = poses
+        self._size = view.levels[0].size
+        self._rays = Rays(view, view.levels[0], lanes)
+        self._beyond = beyond
+
+    def load(self, lane: int, scene: Scene) -> None:
+        """See :class:`regenv.imaging.base.Visibility`."""
+        self._rays.load(lane, scene)
+
+    def sees(self, poses: NDArray[np.float64], lanes: slice) -> NDArray[np.bool_]:
+        """See :class:`regenv.imaging.base.Visibility`."""
+        sources, rays = self._rays.cast(self._poses.matrices(poses), lanes)
+        return sees(self._rays.shapes[lanes], sources, rays, (self._size, self._size), beyond=self._beyond)
+
+
+class ProjectionRenderer(Renderer):
+    """Casts rays through the moving volume; a pose T maps world to volume points."""
+
+    def __init__(
+        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
+    ) -> None:
+        super().__init__(view, lanes, poses, threads)
+        self._to_index = np.tile(np.eye(4), (lanes, 1, 1))
+        self._shapes = np.zeros((lanes, 3), np.int64)
+        self._spacings = np.zeros((lanes, 3))
+        self._windows = np.zeros((lanes, 2), np.float32)
+        self._outside = np.zeros(lanes, np.float32)
+        self._rays = [Rays(view, level.level, lanes) for level in self.levels]
+        self._raw = [np.zeros_like(b.moved) for b in self.levels]
+
+    def load(self, lane: int, case: Case) -> None:
+        """See :class:`regenv.imaging.renderer.Renderer`."""
+        for rays, buffers in zip(self._rays, self.levels, strict=True):
+            if len(case.scene.cameras) != len(buffers.level.planes):
+                raise DataError(
+                    f"pair {case.id!r} has {len(case.scene.cameras)} radiographs, this environment shows "
+                    f"{len(buffers.level.planes)}; give as many, or another field_of_view"
+                )
+            rays.load(lane, case.scene)
+        super().load(lane, case)
+        self._spacings[lane] = case.scene.moving_grid.spacing
+        self._windows[lane] = case.window
+
+    def _render_fixed(self, buffers: LevelBuffers, lane: int, case: Case) -> None:
+        planes = self._rays[self.levels.index(buffers)].planes[lane]
+        mask = np.ones_like(case.fixed) if case.mask is None else case.mask
+        for v, plane in enumerate(planes):  # each radiograph is an image of its own, in pixels of its detector
+            one = (slice(lane, lane + 1), slice(v, v + 1))
+            values, within = np.empty_like(buffers.fixed[one]), np.empty_like(buffers.mask[one])
+            render_one(mask[v], np.eye(3), plane[None], 0.0, values, within)
+            buffers.mask[one] = within & (values >= WHOLE)
+            render_one(case.fixed[v], np.eye(3), plane[None], case.fixed_background, values, within)
+            buffers.fixed[one] = values
+        np.rint(buffers.fixed[lane] * np.float32(255), out=buffers.fixed_u8[lane], casting="unsafe")
+
+    def _cast(self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8]) -> None:
+        """Writes what is seen."""
+        raise NotImplementedError
+
+    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+        """See :class:`regenv.imaging.renderer.Renderer`."""
+        for rays, raw, buffers in zip(self._rays, self._raw, self.levels, strict=True):
+            sources, pixels = rays.cast(self._poses.matrices(poses[lanes]), lanes)
+            volumes = (self._addresses[lanes], self._shapes[lanes], self._spacings[lanes], sources, pixels)
+            self._cast(volumes, raw[lanes], buffers.valid[lanes])
+            low, high = (np.ascontiguousarray(w) for w in self._windows[lanes].T)
+            windowed_sums(
+                raw[lanes],
+                buffers.valid[lanes],
+                low,
+                high,
+                self._outside[lanes],
+                buffers.fixed[lanes],
+                buffers.mask[lanes],
+                buffers.moved[lanes],
+                buffers.moved_u8[lanes],
+                buffers.sums[lanes],
+                threads=self.threads,
+            )

@@ -1,0 +1,129 @@
+"""Matrix poses of many cases side by side: steps within reach, errors, and what is left to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regenv.core.geometry import FloatArray
+from regenv.core.scene import Scene, Target
+
+if TYPE_CHECKING:
+    from regenv.poses.matrix import MatrixModel
+
+
+class MatrixLanes:
+    """See :class:`regenv.poses.base.PoseLanes`.
+
+    Seen by one X-ray camera, the part of an error along the detector's normal is left out: that is mTREproj (van de
+    Kraats et al., IEEE Trans. Med. Imaging 24 (2005) 1177-1189).
+
+    Args:
+        model: The group.
+        count: Number of lanes, B.
+        reach_mm: A step that carries the view's centre further than this from the moving image's centre, and further
+            than it was, changes nothing (one view width: the centre half a width beyond the edge of the view).
+    """
+
+    def __init__(self, model: MatrixModel, count: int, reach_mm: float) -> None:
+        d = model.ndim
+        self.known = np.zeros(count, dtype=bool)
+        self._model = model
+        self._reach_mm = reach_mm
+        self._frames = np.tile(np.eye(d + 1), (count, 1, 1))
+        self._moving_centres = np.zeros((count, d))
+        self._targets: list[Target | None] = [None] * count
+        # each lane has its own points, padded to the longest
+        self._points = np.zeros((count, 0, d + 1))
+        self._partners = np.zeros((count, 0, d))
+        self._weights = np.zeros((count, 0))
+        self._blind = np.zeros((count, d))
+
+    def load(self, lane: int, scene: Scene, target: Target | None) -> None:
+        """See :class:`regenv.poses.base.PoseLanes`."""
+        self._frames[lane] = scene.frame
+        self._moving_centres[lane] = scene.moving_grid.centre
+        self._blind[lane] = 0.0 if scene.blind_axis is None else scene.blind_axis
+        self._targets[lane] = target
+        self.known[lane] = target is not None
+        if target is None:
+            return
+        count = len(target.points)
+        if count > self._weights.shape[1]:
+            more = ((0, 0), (0, count - self._weights.shape[1]))
+            self._points = np.pad(self._points, (*more, (0, 0)))
+            self._partners = np.pad(self._partners, (*more, (0, 0)))
+            self._weights = np.pad(self._weights, more)
+        self._points[lane, :count] = np.pad(target.points, ((0, 0), (0, 1)), constant_values=1.0)
+        self._partners[lane, :count] = target.partners
+        self._weights[lane] = 0.0
+        self._weights[lane, :count] = 1.0 / count
+
+    def advance(self, poses: FloatArray, steps: FloatArray) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseLanes`."""
+        after = self._model.step(poses, steps, self._frames)
+        distance = self._centre_distance(after)
+        if distance.max() > self._reach_mm:  # the common case costs nothing more
+            refused = (distance > self._reach_mm) & (distance > self._centre_distance(poses))
+            after[refused] = poses[refused]
+        return after
+
+    def _centre_distance(self, poses: FloatArray) -> FloatArray:
+        """Distance in mm ``(B,)`` of the view's centre, carried into the moving image, from that image's centre."""
+        d = self._model.ndim
+        offset = (poses @ self._frames[:, :, d:])[:, :d, 0] - self._moving_centres
+        return np.sqrt(np.einsum("bi,bi->b", offset, offset))
+
+    def tre(self, poses: FloatArray, lanes: slice) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseLanes`."""
+        error = self._points[lanes] @ np.swapaxes(poses[:, :-1], 1, 2)
+        error -= self._partners[lanes]
+        if self._blind[lanes].any():
+            normals = np.einsum("bij,bj->bi", poses[:, :-1, :-1], self._blind[lanes])  # in the moving image
+            error -= np.einsum("bni,bi->bn", error, normals)[..., None] * normals[:, None]
+        return np.einsum("bn,bn->b", np.sqrt(np.einsum("bni,bni->bn", error, error)), self._weights[lanes])
+
+    def between(self, poses: FloatArray, others: FloatArray, lanes: slice) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseLanes`."""
+        return self._model.log(_way(poses, others, self._frames[lanes]), nearest=True)
+
+    def remaining(self, pose: FloatArray, lane: int) -> MatrixRemaining:
+        """See :class:`regenv.poses.base.PoseLanes`."""
+        target, frame = self._targets[lane], self._frames[lane]
+        assert target is not None
+        local = (target.points - frame[:-1, -1]) @ frame[:-1, :-1]
+        return MatrixRemaining(self._model, _way(pose[None], target.pose[None], frame[None])[0], local)
+
+
+def _way(poses: FloatArray, others: FloatArray, frames: FloatArray) -> FloatArray:
+    """From some poses to others in the frame of the steps: ``F^-1 T^-1 T' F``, ``(B, d + 1, d + 1)``."""
+    return np.linalg.inv(poses @ frames) @ others @ frames
+
+
+class MatrixRemaining:
+    """See :class:`regenv.poses.base.Remaining`.
+
+    Args:
+        model: The group.
+        residual: ``(d + 1, d + 1)``, ``F^-1 T^-1 T_true F``: what is left to do in the frame of the steps.
+        points: ``(N, d)`` fixed points in that frame.
+    """
+
+    def __init__(self, model: MatrixModel, residual: FloatArray, points: FloatArray) -> None:
+        self._model = model
+        self._residual = residual
+        self._points = points
+
+    @property
+    def coefficients(self) -> FloatArray:
+        """See :class:`regenv.poses.base.Remaining`."""
+        return self._model.log(self._residual[None], nearest=True)[0]
+
+    def errors(self, steps: NDArray[np.float64]) -> FloatArray:
+        """See :class:`regenv.poses.base.Remaining`."""
+        d = self._points.shape[1]
+        after = self._model.exp(-steps) @ self._residual
+        moved = self._points @ np.swapaxes(after[:, :d, :d], 1, 2) + after[:, None, :d, d] - self._points
+        return np.sqrt((moved**2).sum(-1)).mean(-1)
