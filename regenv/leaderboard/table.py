@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from regenv.evaluation.score import PERCENTILES, THRESHOLDS_MM, Summary, summarise
-from regenv.evaluation.statistics import Interval, bootstrap, holm, probability_of_improvement, signed_rank_test
+from regenv.evaluation.statistics import Interval, holm, mean_interval, probability_of_improvement, signed_rank_test
 from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, find_track, track_names, write_atomically
 from regenv.leaderboard.verify import LEVELS, Verification, find_rows, verify
@@ -29,7 +29,7 @@ class TableRow:
         submission: Its header.
         level: A key of :data:`regenv.leaderboard.verify.LEVELS`.
         summary: All numbers of its errors.
-        score: Mean score with its bootstrap interval over subjects and seeds.
+        score: Mean score with its interval over subjects and seeds.
         scores: ``(S, N)`` score of each seed and case.
         seconds: Median seconds a case.
         steps: Median steps a case, or None for methods that answer at once.
@@ -57,7 +57,7 @@ def table_row(verification: Verification, track: Track) -> TableRow:
         submission=submission,
         level=verification.level,
         summary=summarise(start, final),
-        score=bootstrap(scores, subjects),
+        score=mean_interval(scores, subjects),
         scores=scores,
         seconds=float(np.median([episode.seconds for episode in episodes])),
         steps=None if episodes[0].actions is None else float(np.median([episode.steps for episode in episodes])),
