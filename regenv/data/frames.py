@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
+from regenv.core.labels import label_resample
 from regenv.core.models import get_model
-from regenv.core.resample import label_resample, resample
+from regenv.core.resample import resample
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import OptionError
 

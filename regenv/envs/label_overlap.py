@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import transform_points
+from regenv.core.labels import nearest_labels
 from regenv.core.models import MatrixModel, TransformModel
-from regenv.core.resample import nearest_labels
 from regenv.envs.cases import Case
 from regenv.envs.views import View
 from regenv.errors import DataError
