@@ -162,8 +162,8 @@ def write_report(
             f"the shipped agents on {count} of the {len(track.cases)} cases of the track {track.name} "
             f"(digest {track.digest}). So short a training shows that everything works; it makes no good agent.",
             "The score of a case is 1 - final error / start error, from -1 to 1: 1 is perfect, 0 is doing nothing, "
-            "below 0 is harm. Harmed: cases that ended more than 1 mm worse than they started. TRE: target "
-            "registration error. Rows in grey are references; the oracle is told the truth.",
+            f"below 0 is harm. Harmed: cases that ended over {track.scale.harm_mm:g} mm worse than they started. "
+            "TRE: target registration error. Rows in grey are references; the oracle is told the truth.",
         ],
         rows=table,
         errors={row.submission.row: _errors(by_name[row.submission.row]) for row in table},
@@ -180,7 +180,7 @@ def write_report(
             f"Everything together took {seconds:.0f} s. Rows lie in {settings.out}/submissions; regenv leaderboard "
             "verify --trial replays their actions and computes every number again.",
             "Success on procedural images says nothing about patients. Run it on your own pairs: make demo DATA=PATH.",
-            "Intervals are bootstrap intervals over subjects, 95 %. With so few cases they are wide.",
+            "Intervals are 95 % intervals over subjects; none is claimed for under ten of them.",
         ],
     )
     path = settings.out / "report.html"

@@ -19,6 +19,9 @@ def verify(
     trial: Annotated[bool, typer.Option("--trial", help="Accept rows of only the first cases.")] = False,
     track: Annotated[Path | None, typer.Option(help="A track of one's own (.toml) that the rows were run on.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Also overlap and surface distances of the labels.")] = False,
+    distances: Annotated[
+        str, typer.Option(help="Definition of the labels' surface distances: area, deepmind or monai.")
+    ] = "area",
     data: Annotated[Path | None, typer.Option(help="Folder of the real pairs, for --labels.")] = None,
 ) -> None:
     """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images, but for --labels."""
@@ -37,7 +40,7 @@ def verify(
         if found.level is not None:
             typer.echo(f"{row}: {found.level} ({LEVELS[found.level]})")
             if labels and found.episodes:
-                typer.echo(f"  {_label_text(found, data)}")
+                typer.echo(f"  {_label_text(found, data, distances)}")
         else:
             typer.echo(f"{row}: refused")
             for failure in found.failures[:20]:
@@ -48,11 +51,11 @@ def verify(
         raise typer.Exit(1)
 
 
-def _label_text(found: Verification, data: Path | None) -> str:
+def _label_text(found: Verification, data: Path | None, definition: str) -> str:
     from regenv.leaderboard.labels import label_summary
 
-    s = label_summary(found, data)
-    distances = f"HD95 {s.hd95_mm:.2f} mm, ASSD {s.assd_mm:.2f} mm"
+    s = label_summary(found, data, definition=definition)
+    distances = f"HD95 {s.hd95_mm:.2f} mm, ASSD {s.assd_mm:.2f} mm ({definition})"
     return (
         f"labels: Dice {s.dice:.3f}, {distances} over {s.cases} cases; {s.absent} labels left out, absent in an image"
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
-from regenv.core.resample import label_resample
+from regenv.core.labels import label_resample
 from regenv.data import manifest
 from regenv.data.cache import MemoryCache
 from regenv.data.frames import case_generator, tilt_moving, with_random_frame

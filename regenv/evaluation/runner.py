@@ -244,6 +244,7 @@ def run(
         row=method.name,
         track=track.name,
         track_digest=track.digest,
+        score_version=track.score_version,
         cases=len(chosen),
         agent=Path(agent).name if Path(agent).is_absolute() else agent,
         agent_digest=code_digest(agent),

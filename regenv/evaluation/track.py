@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from regenv.catalogue import get_task
 from regenv.core.geometry import FloatArray, transform_points
 from regenv.core.points import point_errors
 from regenv.data.layouts import is_layout
 from regenv.errors import near_miss
-from regenv.evaluation.score import SCORE_VERSION
+from regenv.evaluation.score import SCORE_VERSION, Scale
 from regenv.evaluation.toml import dumps
 from regenv.resources import resource_dir, resource_names
 
@@ -191,6 +192,11 @@ class Track:
         document = [header, [case.to_json() for case in self.cases]]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
+    @cached_property
+    def scale(self) -> Scale:
+        """What counts as near and far: the task's success threshold and the smallest start of the cases."""
+        return Scale(get_task(self.env_id).success_mm, min(case.tre_start for case in self.cases))
+
     def case(self, case_id: str) -> TrackCase:
         """The case of that id.
 
@@ -288,7 +294,7 @@ def read_track(path: Path) -> Track:
             f"{path} states the digest {header.get('digest')}, its numbers have {track.digest}: the file was changed; "
             "get it again, or freeze a new track under a new name"
         )
-    if track.score_version != SCORE_VERSION:
+    if track.score_version > SCORE_VERSION:  # version 1 differs in harm and thresholds only, which rows do not store
         raise TrackError(f"{path} is scored by version {track.score_version}, this regenv scores by {SCORE_VERSION}")
     return track
 

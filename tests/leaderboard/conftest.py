@@ -80,6 +80,7 @@ def write_row(
         row=name,
         track=track.name,
         track_digest=track.digest,
+        score_version=track.score_version,
         cases=len({episode.case for episode in episodes}),
         agent="tests.somewhere:make",
         agent_digest="0123456789abcdef",

@@ -11,7 +11,7 @@ from regenv.leaderboard import table
 from regenv.leaderboard.verify import find_rows, verify
 from regenv.resources import resource_dir
 
-from .conftest import write_row
+from .conftest import greedy_episode, make_track, write_row
 
 
 def shifted(episodes, track, mm, at_once=True):
@@ -39,7 +39,7 @@ def test_rows_are_ordered_by_score(rows, track):
     assert [row.submission.row for row in found] == ["expert", "simpleitk-mi", "poor"]
     assert found[0].level == "replayed"
     assert found[1].steps is None
-    assert found[0].score.low <= found[0].score.value <= found[0].score.high
+    assert found[0].score.low is None  # three subjects
 
 
 def test_table_shows_the_numbers(rows, track):
@@ -50,7 +50,27 @@ def test_table_shows_the_numbers(rows, track):
     assert "at once" in text
     details = table.details_table(found)
     assert "P(better than simpleitk-mi)" in details
+    assert "score / oracle's" in details
     assert "| expert |" in details and "| 1.00 |" in details
+
+
+def test_scores_are_shown_as_a_share_of_the_oracles(rows, track, honest):
+    write_row(rows, track, "oracle", shifted(honest, track, 2))
+    found = {row.submission.row: row for row in table.collect(rows, track)}
+    share = found["poor"].score.value / found["oracle"].score.value
+    assert share < 1
+    assert f"| poor | {share:.3f} |" in table.details_table(list(found.values()))
+
+
+def test_ten_subjects_have_intervals(tmp_path, process):
+    track = make_track(10)
+    track = replace(track, cases=tuple(replace(case, subject=case.id) for case in track.cases))
+    track.save(tmp_path / track.name)
+    episodes = [greedy_episode(track, process, case) for case in track.cases]
+    found = table.table_row(verify(write_row(tmp_path, track, "expert", episodes)), track)
+    assert found.success.low < found.success.value == 1.0
+    assert found.score.low < found.score.value < found.score.high
+    assert "100 % (" in table.markdown_table([found])
 
 
 def test_one_subject_has_no_interval(tmp_path, honest, track):

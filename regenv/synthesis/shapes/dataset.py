@@ -127,7 +127,7 @@ def make_subject(seed: int, voxel_mm: tuple[float, float] = (2.0, 3.2)) -> dict[
 
 def as_image(picture: Acquisition, anatomy: Anatomy, voxel_mm: float) -> tuple[Image, NDArray[np.bool_]]:
     """A picture as an image in the anatomy's frame (mm from its centre), and the mask of the body that it shows."""
-    from regenv.core.resample import label_resample
+    from regenv.core.labels import label_resample
 
     spacing = voxel_mm / picture.scale
     whole = Grid(
