@@ -34,8 +34,9 @@ def evaluate(
 
     Stop it at any time: what is finished is kept, and the same command goes on where it was.
     """
+    from regenv.evaluation.cases import bind
     from regenv.evaluation.runner import run
-    from regenv.evaluation.track import bind, find_track
+    from regenv.evaluation.track import find_track
 
     if name is not None and len(agent) > 1:
         raise typer.BadParameter("--name is for one agent; several keep their own names")

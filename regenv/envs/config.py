@@ -95,8 +95,8 @@ class Config:
         """How the moved image comes about."""
         return get_imaging(self.task.imaging)
 
-    def make_dataset(self) -> Dataset:
-        """The data set, made from its name or taken as it is."""
+    def make_dataset(self, prepare: bool = True) -> Dataset:
+        """The data set, made from its name or taken as it is; ``prepare`` makes what it needs ahead."""
         if not isinstance(self.dataset, str):
             return self.dataset
         task = self.task
@@ -112,7 +112,7 @@ class Config:
             slices=task.planes.get(self.field_of_view, 1),
             extent_mm=self.view_size * self.view_spacing_mm,
         )
-        if isinstance(dataset, Prepared):
+        if prepare and isinstance(dataset, Prepared):
             dataset.prepare()
         return dataset
 

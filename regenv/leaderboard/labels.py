@@ -15,8 +15,8 @@ from regenv.core.geometry import transform_points
 from regenv.core.labels import LabelMetrics, label_metrics
 from regenv.data.cache import progress
 from regenv.errors import DataError
-from regenv.evaluation.cases import track_dataset
-from regenv.evaluation.track import Track, bind
+from regenv.evaluation.cases import bind, track_dataset
+from regenv.evaluation.track import Track
 from regenv.leaderboard.verify import Verification
 
 

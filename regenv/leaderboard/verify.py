@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from regenv.catalogue import get_task
-from regenv.core.geometry import transform_points
+from regenv.envs.config import Config
 from regenv.evaluation.agents import ENV_KEYWORDS
+from regenv.evaluation.answers import Answer, PoseAnswer
 from regenv.evaluation.episodes import EPISODES, Episode
 from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import HEADER, Submission, read_episodes, read_header
 from regenv.evaluation.track import Track, TrackCase, TrackError, find_track, read_track, track_names
-from regenv.leaderboard.replay import Process, replay_episodes
-from regenv.poses import get_model
+from regenv.leaderboard.replay import replay_episodes
 
 KINDS = {
     "missing-file": "a file of the row is not there",
@@ -125,9 +124,9 @@ def verify(folder: Path | str, *, track: Track | None = None, trial: bool = Fals
         track = _track_of(folder, submission) if wanted is None else wanted
         if track is None:
             return Verification(folder, "claimed", (), submission)
-        process = _check_header(submission, track)
+        config = _check_header(submission, track)
         _check_coverage(submission, track, episodes, trial)
-        recomputed, failures = _check_episodes(process, submission, track, episodes)
+        recomputed, failures = _check_episodes(config, submission, track, episodes)
     except _RefusedError as refused:
         return Verification(folder, None, refused.failures, submission, track)
     if failures:
@@ -195,13 +194,13 @@ def _malformed(episode: Episode) -> Iterable[str]:
 
 
 def _track_of(folder: Path, submission: Submission) -> Track | None:
-    """The track of a row: the shipped one; for the user's own pairs the numbers kept beside the rows."""
+    """The track of a row: the shipped one; of others the numbers kept beside the rows."""
+    kept = folder.resolve().parent / f"{submission.track}.toml"
     try:
-        if submission.track not in track_names():
-            raise _RefusedError(Failure("unknown-track", f"there is no track {submission.track!r}"))
-        track = find_track(submission.track)
-        if track.is_template:
-            kept = folder.resolve().parent / f"{submission.track}.toml"
+        if submission.track in track_names():
+            track = find_track(submission.track)
+            if not track.is_template:
+                return track
             if not kept.is_file():
                 return None
             template, track = track, read_track(kept)
@@ -209,12 +208,17 @@ def _track_of(folder: Path, submission: Submission) -> Track | None:
                 raise _RefusedError(
                     Failure("track-digest", f"{kept.name} beside the row is not the track of that name")
                 )
+            return track
+        if not kept.is_file():
+            raise _RefusedError(
+                Failure("unknown-track", f"there is no track {submission.track!r}, neither shipped nor beside the row")
+            )
+        return read_track(kept)
     except TrackError as error:
         raise _RefusedError(Failure("track-digest", str(error))) from error
-    return track
 
 
-def _check_header(submission: Submission, track: Track) -> Process:
+def _check_header(submission: Submission, track: Track) -> Config:
     if submission.track_digest != track.digest:
         raise _RefusedError(
             Failure(
@@ -231,14 +235,12 @@ def _check_header(submission: Submission, track: Track) -> Process:
     if foreign:
         raise _RefusedError(Failure("env-kwargs", f"{foreign} belong to the track or are unknown"))
     try:
-        process = Process.of(track, submission.env_kwargs)
+        config = track.config(**submission.env_kwargs)
     except (ValueError, TypeError) as error:
         raise _RefusedError(Failure("env-kwargs", str(error))) from error
-    if (process.config.horizon or 0) > track.max_steps:
-        raise _RefusedError(
-            Failure("too-many-steps", f"horizon {process.config.horizon}, the track allows {track.max_steps}")
-        )
-    return process
+    if config.horizon > track.max_steps:
+        raise _RefusedError(Failure("too-many-steps", f"horizon {config.horizon}, the track allows {track.max_steps}"))
+    return config
 
 
 def _check_coverage(submission: Submission, track: Track, episodes: tuple[Episode, ...], trial: bool) -> None:
@@ -261,48 +263,43 @@ def _check_coverage(submission: Submission, track: Track, episodes: tuple[Episod
 
 
 def _check_episodes(
-    process: Process, submission: Submission, track: Track, episodes: tuple[Episode, ...]
+    config: Config, submission: Submission, track: Track, episodes: tuple[Episode, ...]
 ) -> tuple[tuple[Episode, ...], list[Failure]]:
     """Transforms, limits, replay and metrics; gives the episodes with their own numbers put in place."""
     failures: list[Failure] = []
-    order = {case.id: n for n, case in enumerate(track.cases)}
+    cases = {case.id: case for case in track.cases}
+    order = {case_id: n for n, case_id in enumerate(cases)}
     episodes = tuple(sorted(episodes, key=lambda e: (submission.seeds.index(e.seed), order[e.case])))
+    finals: dict[tuple[str, int], Answer] = {}
     for episode in episodes:
         failures += [Failure(kind, text, episode.case) for kind, text in _out_of_bounds(episode, track)]
+        try:
+            finals[episode.key] = cases[episode.case].answer(episode.transform)
+        except (ValueError, TypeError) as error:
+            failures.append(Failure("transform", str(error), episode.case))
     if failures:
         return (), failures
-    finals = {episode.key: np.asarray(episode.transform, dtype=np.float64) for episode in episodes}
     if episodes[0].actions is not None:
-        replayed, refused = replay_episodes(process, track, episodes)
+        replayed, refused = replay_episodes(config, track, episodes)
         failures += [Failure(error.kind, str(error), key[0]) for key, error in refused.items()]
-        for key, transform in replayed.items():
-            gap = _largest_gap(track.cases[order[key[0]]], transform, finals[key])
+        for key, pose in replayed.items():
+            case = cases[key[0]]
+            led = PoseAnswer(pose, case.poses, case.scene)
+            gap = _largest_gap(case, led, finals[key])
             if gap > REPLAY_TOLERANCE_MM:
                 failures.append(Failure("replay", f"the actions lead {gap:.3g} mm away from the transform", key[0]))
-        finals.update(replayed)
+            finals[key] = led
     recomputed = []
     for episode in episodes:
-        metrics = metrics_of(track.cases[order[episode.case]], finals[episode.key])
+        final = finals[episode.key]
+        metrics = metrics_of(cases[episode.case], final)
         failures += [Failure("metrics", text, episode.case) for text in _differing(episode.metrics, metrics)]
-        recomputed.append(replace(episode, metrics=metrics, transform=finals[episode.key].tolist()))
+        recomputed.append(replace(episode, metrics=metrics, transform=final.value))
     return tuple(recomputed), failures
 
 
 def _out_of_bounds(episode: Episode, track: Track) -> Iterable[tuple[str, str]]:
-    """Kind and message of what is wrong with an episode's transform and counts."""
-    task = get_task(track.env_id)
-    try:
-        matrix = np.asarray(episode.transform, dtype=np.float64)
-    except (ValueError, TypeError):
-        matrix = np.zeros(0)
-    n = task.ndim + 1
-    if matrix.shape != (n, n) or not np.all(np.isfinite(matrix)) or not np.allclose(matrix[-1], np.eye(n)[-1]):
-        yield "transform", f"must be a finite {n} x {n} matrix, got {episode.transform!r}"
-    else:
-        try:
-            get_model(task.model, task.ndim).log(matrix[None])
-        except ValueError as error:
-            yield "transform", f"is no {task.model} transform: {error}"
+    """Kind and message of what is wrong with an episode's counts."""
     if episode.steps > track.max_steps:
         yield "too-many-steps", f"{episode.steps}, the track allows {track.max_steps}"
     if episode.evaluations > track.max_evaluations:
@@ -311,10 +308,10 @@ def _out_of_bounds(episode: Episode, track: Track) -> Iterable[tuple[str, str]]:
         yield "schema", f"{episode.steps} steps cannot have taken only {episode.evaluations} evaluations"
 
 
-def _largest_gap(case: TrackCase, first: np.ndarray, second: np.ndarray) -> float:
+def _largest_gap(case: TrackCase, first: Answer, second: Answer) -> float:
     """Largest distance in mm between the images of the case's points under two transforms."""
-    points = case.points[0]
-    return float(np.linalg.norm(transform_points(first, points) - transform_points(second, points), axis=1).max())
+    points = case.target.points
+    return float(np.linalg.norm(first.carry(points) - second.carry(points), axis=1).max())
 
 
 def _differing(claimed: Mapping[str, float], computed: Mapping[str, float]) -> Iterable[str]:
