@@ -26,7 +26,7 @@ from regenv.catalogue import get_task
 from regenv.data.dataset import Dataset, make_dataset, prefetch
 from regenv.errors import require
 from regenv.evaluation.cases import generator_of
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 
 WEIGHTS = "weights.safetensors"
 POLICY = "policy.onnx"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from regenv.core.models import get_model
 from regenv.core.tre import lattice_points, mean_tre, point_errors
 from regenv.data.dataset import make_dataset
 from regenv.data.pair import ImagePair
+from regenv.files import write_atomically
 from regenv.policy import PolicyAgent
 from regenv.refine import refine
 
@@ -197,9 +197,7 @@ def main() -> None:
         print("\n".join(HEADER), flush=True)
         kept[policy.name] = [vars(result) for result in measure(policy, args)]
         if args.out is not None:
-            temporary = args.out.with_suffix(".tmp")
-            temporary.write_text(json.dumps(kept))
-            os.replace(temporary, args.out)
+            write_atomically(args.out, json.dumps(kept).encode())
 
 
 if __name__ == "__main__":

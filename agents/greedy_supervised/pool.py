@@ -6,13 +6,13 @@ are shown in random contrasts too, and in half of the pairs in those of CT.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.cache import cache_dir, digest, progress
+from regenv.files import written_whole
 from regenv.synthesis.shapes import LABELS, SIZE, Anatomy, make_anatomy
 from regenv.synthesis.shapes.anatomy import VERSION
 
@@ -48,10 +48,8 @@ def _path(folder: Path, kind: str, number: int) -> Path:
 
 
 def _keep(path: Path, anatomy: Anatomy) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    with written_whole(path) as beside, open(beside, "wb") as file:
         np.save(file, np.stack([anatomy.labels, anatomy.texture.view(np.uint8)]))
-    os.replace(temporary, path)
 
 
 def _read(path: Path, kind: str) -> Anatomy:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import locale
 import os
-import uuid
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.image_checks import check_complete, check_geometry, format_of
 from regenv.errors import DataError
+from regenv.files import written_whole
 
 READABLE = ".nii, .nii.gz, .hdr/.img, .mha, .mhd, .nrrd, .nhdr, or a folder with a DICOM series"
 WRITABLE = (".nii", ".nii.gz", ".mha", ".nrrd")
@@ -183,20 +183,16 @@ def write_image(path: str | os.PathLike[str], image: Image, *, labels: NDArray[n
     image_sitk.SetSpacing(image.grid.spacing)
     image_sitk.SetOrigin(image.grid.origin)
     image_sitk.SetDirection(image.grid.direction.ravel().tolist())
-    name = target.with_name(f".writing-{uuid.uuid4().hex}{suffix}")
     try:
-        name.touch(exist_ok=False)
-        sitk.WriteImage(image_sitk, str(name), useCompression=True)
-        check_complete(name)  # a full disk is not always reported by the writer
-        os.replace(name, target)
+        with written_whole(target) as beside:
+            beside.touch(exist_ok=False)
+            sitk.WriteImage(image_sitk, str(beside), useCompression=True)
+            check_complete(beside)  # a full disk is not always reported by the writer
     except (OSError, RuntimeError, DataError) as error:
         raise DataError(
             f"cannot write {target}: {_last_line(error)}. Nothing half-written is left; check that its folder exists, "
             "can be written and has space"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
 
 
 def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:

@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import json
 import os
-import threading
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from regenv.data.layouts import is_layout
 from regenv.errors import near_miss
 from regenv.evaluation.score import SCORE_VERSION
 from regenv.evaluation.toml import dumps
+from regenv.files import write_atomically
 from regenv.resources import resource_dir, resource_names
 
 
@@ -234,19 +234,6 @@ class Track:
         path = folder / f"{self.name}.toml"
         write_atomically(path, dumps({**header, **tables}).encode())
         return path
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: beside its place, then renamed into it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_track(path: Path) -> Track:

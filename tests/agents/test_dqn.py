@@ -114,7 +114,7 @@ def test_a_run_trains_exports_and_is_resumed(tmp_path: Path) -> None:
     assert metadata["steps"] == 40 and metadata["seed"] == 0
     assert "blobs" in metadata["training_data"]
     assert json.loads((out / "progress.jsonl").read_text().splitlines()[-1])["steps"] == 40
-    assert not list(out.glob("*.part"))
+    assert not list(out.glob(".*"))
     check_agent(str(policy))
     with pytest.raises(FileExistsError, match="--resume"):
         _train(out, 40)

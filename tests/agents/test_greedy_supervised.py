@@ -160,7 +160,7 @@ def test_a_run_leaves_its_files(small, anatomies, tmp_path, monkeypatch):
     train(small.with_training(batch=1, minutes=0.02), tmp_path / "run", resume=False, workers=0)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"checkpoint.safetensors", "final.safetensors", "log.jsonl"} <= names
-    assert not any(name.endswith(".tmp") for name in names)
+    assert not any(name.startswith(".") for name in names)
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):
