@@ -21,13 +21,13 @@ from regenv.envs.starts import draw_misalignment, half_widths, misaligned
 from regenv.envs.views import make_view
 from regenv.errors import DataError, check_option
 from regenv.evaluation.agents import answers_at_once, environment_keywords, load_agent
+from regenv.modality import get_modality
 from regenv.resources import resource
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
 ENVIRONMENTS = {"rigid": "CTCBCT-Rigid-v0", "affine": "CTCBCT-Affine-v0"}
-HU_MODALITIES = ("ct", "cbct")
 DEFAULT_AGENT = "greedy_supervised_rigid.onnx"
 AIR_HU = -500.0
 NEARBY = {"mm": 12.0, "deg": 8.0}
@@ -202,7 +202,7 @@ class Measure:
     """
 
     def __init__(self, pair: ImagePair) -> None:
-        both_hu = all(image.modality in HU_MODALITIES for image in (pair.fixed, pair.moving))
+        both_hu = all(get_modality(image.modality).hounsfield for image in (pair.fixed, pair.moving))
         self.name = "ncc" if both_hu else "nmi"
         self._similarity = get_similarity(self.name)
         spacing = max(float(pair.fixed.grid.extent.max()) / MEASURE_SIZE, 1.0)
@@ -288,7 +288,7 @@ def _as_image(image: sitk.Image, name: str) -> Image:
     if low == high:
         raise DataError(f"the {name} image holds the single value {low:g}; there is nothing to align")
     if low <= AIR_HU:
-        return replace(converted, modality="ct", background=-1000.0)
+        return replace(converted, modality="ct", background=get_modality("ct").background)
     return replace(converted, background=low)
 
 

@@ -4,19 +4,6 @@ from __future__ import annotations
 
 from regenv.task import PROJECTIONS, Task
 
-MODALITIES = {
-    "ct": "CT",
-    "cbct": "cone-beam CT",
-    "mr": "MR",
-    "t1": "T1-weighted MR",
-    "t2": "T2-weighted MR",
-    "pet": "PET",
-    "us": "ultrasound",
-    "xray": "X-ray",
-    "depth": "a depth map",
-}
-"""How a modality is called."""
-
 STATE = {
     "matrix": (
         "The state is a transform T from fixed to moving physical points (mm, LPS), here {article} {model} one with "

@@ -19,7 +19,7 @@ from regenv.envs.config import Config, make_config
 from regenv.envs.engine import config_model, config_view
 from regenv.envs.presets import PRESETS, fits
 from regenv.envs.views import View
-from regenv.envs.windows import FIXED_WINDOWS
+from regenv.modality import get_modality
 from regenv.synthesis.recipe import get_recipe
 from regenv.task import PROJECTIONS, Task
 
@@ -112,7 +112,7 @@ def _summary(p: _Parts) -> str:
 
 
 def _description(p: _Parts) -> str:
-    fixed, moving = (page_texts.MODALITIES[name] for name in p.task.modalities)
+    fixed, moving = (get_modality(name).words for name in p.task.modalities)
     kind = page_texts.kind_of(p.task)
     state = page_texts.STATE[kind].format(
         article="an" if p.model.name == "affine" else "a", model=p.model.name, count=p.model.n_parameters
@@ -160,10 +160,11 @@ def _freedom(name: str) -> str:
 
 def _observation_space(p: _Parts) -> str:
     size, spacing = p.config.view_size, p.config.view_spacing_mm
-    shared = sorted({FIXED_WINDOWS[m] for m in p.task.modalities if m in FIXED_WINDOWS})
+    shared = [get_modality(name) for name in p.task.modalities]
+    low, high = shared[0].window or (0.0, 0.0)
     window = (
-        f"Intensities are windowed from {shared[0][0]:g} to {shared[0][1]:g} HU, constant in the episode."
-        if set(p.task.modalities) <= {"ct", "cbct"} and p.task.imaging == "volume"
+        f"Intensities are windowed from {low:g} to {high:g} HU, constant in the episode."
+        if all(modality.hounsfield for modality in shared) and p.task.imaging == "volume"
         else "Intensities are windowed by modality, the window constant in the episode."
     )
     single = p.task.ndim == 2 or p.task.imaging != "volume"

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from regenv.data.cache import cache_dir, digest, progress
 from regenv.files import written_whole
+from regenv.modality import get_modality
 from regenv.synthesis.shapes import LABELS, SIZE, Anatomy, make_anatomy
 from regenv.synthesis.shapes.anatomy import VERSION
 
 PIECES = 3
 """Pieces cut from each torso: two at full resolution and the whole at about half."""
-
-WINDOW_HU = (-1000.0, 700.0)
 
 
 def load_pool(anatomies: int, torsos: int) -> list[Anatomy]:
@@ -61,7 +60,7 @@ def ct_intensities() -> NDArray[np.float32]:
     """``(LABELS,)``: the CT number of each tissue in the window of CT environments."""
     from regenv.synthesis.anatomy.tissues import CT_NUMBERS
 
-    low, high = WINDOW_HU
+    low, high = get_modality("ct").window
     table = np.zeros(LABELS, np.float32)
     for tissue, number in CT_NUMBERS.items():
         table[int(tissue)] = np.clip((number.mean - low) / (high - low), 0, 1)

@@ -22,11 +22,10 @@ from regenv.core.image import Image
 from regenv.data.image_checks import check_complete, check_geometry, format_of
 from regenv.errors import DataError
 from regenv.files import written_whole
+from regenv.modality import get_modality
 
 READABLE = ".nii, .nii.gz, .hdr/.img, .mha, .mhd, .nrrd, .nhdr, or a folder with a DICOM series"
 WRITABLE = (".nii", ".nii.gz", ".mha", ".nrrd")
-BACKGROUNDS = {"ct": -1000.0, "cbct": -1000.0}
-"""Value outside the image by modality (air in HU); 0 for every other."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,8 @@ def read_image(
     if low == high:
         raise DataError(f"{header.path} is {low:g} everywhere; an image without contrast cannot be registered")
     if background is None:
-        background = BACKGROUNDS.get(modality, 0.0)
-        if modality in BACKGROUNDS and low >= 0:
+        background = get_modality(modality).background
+        if get_modality(modality).hounsfield and low >= 0:
             warnings.warn(
                 f"{header.path} is given as {modality} but has no value below 0, so it is not in HU; rescale it "
                 f"(often by subtracting 1024), or name its modality 'other'",
