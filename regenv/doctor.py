@@ -166,11 +166,12 @@ def compile_everything() -> None:
 
 def _use_data_and_refine() -> None:
     """Makes a case of each embedded data set and refines it; the phantom's stays in the cache for the first reset."""
-    from regenv.data.dataset import EMBEDDED, make_dataset
+    from regenv.catalogue import get_task
+    from regenv.datasets import EMBEDDED
     from regenv.refine import refine
 
     for name in EMBEDDED:
-        pair = make_dataset(name, modalities=("cbct", "ct")).load(0)
+        pair = get_task("CTCBCT-Rigid-v0").dataset(name).load(0)
         assert pair.truth is not None and pair.truth.transform is not None
         refine(pair.fixed, pair.moving, pair.truth.transform)
 

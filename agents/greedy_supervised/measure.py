@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 import regenv  # noqa: F401  (registers the environments)
 from regenv.alignment import OnePair
+from regenv.catalogue import get_task
 from regenv.core.models import get_model
 from regenv.core.tre import lattice_points, mean_tre, point_errors
-from regenv.data.dataset import make_dataset
 from regenv.data.pair import ImagePair
 from regenv.files import write_atomically
 from regenv.policy import PolicyAgent
@@ -150,7 +150,7 @@ def measure(policy: Path, args: argparse.Namespace) -> list[Result]:
     """One result a pair, or one for all of an embedded data set."""
     agent = PolicyAgent(policy)
     rng = np.random.default_rng(args.seed)
-    dataset = make_dataset(args.pairs, split=args.split)
+    dataset = get_task(ENVIRONMENT).dataset(args.pairs, args.split)
     results = []
     if args.pairs.startswith("folder:"):
         for index, name in enumerate(dataset.ids):

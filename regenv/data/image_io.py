@@ -5,11 +5,8 @@ Nothing doubtful is let through: every error names the file, what is wrong with 
 
 from __future__ import annotations
 
-import contextlib
-import locale
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,9 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
+from regenv.data.dicom import check_pixel_spacing, series_files, series_grid
 from regenv.data.image_checks import check_complete, check_geometry, format_of
+from regenv.data.itk import last_line, quiet
 from regenv.errors import DataError
 from regenv.files import written_whole
 from regenv.modality import get_modality
@@ -58,8 +57,6 @@ def read_header(path: str | os.PathLike[str], *, ndim: int | None = None, single
         DataError: If the file is missing, of another format, damaged, without geometry, has several values a voxel, or
             has another dimension.
     """
-    from regenv.data.dicom import series_files
-
     given = os.fspath(path)
     place, _, series = given.partition("#") if not Path(given).exists() else (given, "", "")
     where = Path(place).expanduser()
@@ -189,7 +186,7 @@ def write_image(path: str | os.PathLike[str], image: Image, *, labels: NDArray[n
             check_complete(beside)  # a full disk is not always reported by the writer
     except (OSError, RuntimeError, DataError) as error:
         raise DataError(
-            f"cannot write {target}: {_last_line(error)}. Nothing half-written is left; check that its folder exists, "
+            f"cannot write {target}: {last_line(error)}. Nothing half-written is left; check that its folder exists, "
             "can be written and has space"
         ) from error
 
@@ -198,16 +195,12 @@ def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:
     """The grid from the header; axes of a single voxel beyond the third are dropped."""
     import SimpleITK as sitk
 
-    from regenv.data.dicom import check_pixel_spacing
-
     if len(files) > 1:
-        from regenv.data.dicom import series_grid
-
         grid = series_grid(given, files)
     else:
         reader = sitk.ImageFileReader()
         reader.SetFileName(files[0])
-        with _quiet():
+        with quiet():
             try:
                 reader.ReadImageInformation()
             except RuntimeError as error:
@@ -266,30 +259,12 @@ def _read_array(header: ImageHeader, *, as_float: bool) -> NDArray[Any]:
         reader.SetFileName(header.files[0])
     if as_float:
         reader.SetOutputPixelType(sitk.sitkFloat32)
-    with _quiet():
+    with quiet():
         try:
             array = sitk.GetArrayFromImage(reader.Execute())
         except RuntimeError as error:
             raise _unreadable(header.path, error) from error
     return array.reshape(header.grid.shape)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps ITK's own warnings off stderr: what matters of them is raised here as an error.
-
-    And keeps the process's locale: one of ITK's readers leaves it at "C", after which Python decodes text as ASCII.
-    """
-    import SimpleITK as sitk
-
-    spoken = locale.setlocale(locale.LC_ALL)
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
-        locale.setlocale(locale.LC_ALL, spoken)
 
 
 def _wrong_format(path: Path) -> str:
@@ -304,12 +279,7 @@ def _wrong_format(path: Path) -> str:
 def _unreadable(given: str, error: Exception) -> DataError:
     if "orthonormal" in str(error):
         return DataError(f"{given} has sheared or mixed axes, which ITK does not read; resample it onto a regular grid")
-    return DataError(f"{given} cannot be read ({_last_line(error)}); it is damaged or of another format than its name")
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__
+    return DataError(f"{given} cannot be read ({last_line(error)}); it is damaged or of another format than its name")
 
 
 def _by(size: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.models import TransformModel, get_model
 from regenv.core.similarity import get_similarity
-from regenv.data.dataset import Dataset, Prepared, make_dataset
+from regenv.data.dataset import Dataset, Prepared
 from regenv.envs.actions import make_actions
 from regenv.envs.canvas import ALL, Canvas
 from regenv.envs.canvases import make_canvas
@@ -35,19 +35,8 @@ def _dataset(config: Config) -> Dataset:
     """The data set of a configuration, made from its name or taken as it is."""
     if not isinstance(config.dataset, str):
         return config.dataset
-    task = config.task
-    dataset = make_dataset(
-        config.dataset,
-        split=config.split,
-        modalities=task.modalities,
-        field_of_view=config.field_of_view,
-        model=task.model,
-        ndim=task.ndim,
-        recipe=task.recipe,
-        imaging=task.imaging,
-        slices=task.planes.get(config.field_of_view, 1),
-        extent_mm=config.view_size * config.view_spacing_mm,
-    )
+    extent_mm = config.view_size * config.view_spacing_mm
+    dataset = config.task.dataset(config.dataset, config.split, field_of_view=config.field_of_view, extent_mm=extent_mm)
     if isinstance(dataset, Prepared):
         dataset.prepare()
     return dataset

@@ -13,7 +13,7 @@ from regenv.core.geometry import FloatArray
 from regenv.core.models import MatrixModel, get_model
 from regenv.core.tre import lattice_indices, point_errors
 from regenv.data.cache import progress
-from regenv.data.dataset import Dataset, make_dataset
+from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair
 from regenv.envs.cases import privileged_of
 from regenv.envs.starts import draw_misalignment, half_widths, misaligned
@@ -27,16 +27,7 @@ _DRAWS = 1000
 
 def track_dataset(track: Track) -> Dataset:
     """The data set of a track, with the truth; an agent never gets it."""
-    task = get_task(track.env_id)
-    return make_dataset(
-        track.dataset,
-        split=track.split,
-        modalities=task.modalities,
-        field_of_view=track.field_of_view,
-        model=task.model,
-        ndim=task.ndim,
-        recipe=task.recipe,
-    )
+    return get_task(track.env_id).dataset(track.dataset, track.split, field_of_view=track.field_of_view)
 
 
 def generator_of(dataset: Dataset) -> str:

@@ -28,7 +28,7 @@ from agents.greedy_supervised.network import (  # noqa: E402
 )
 from agents.greedy_supervised.train import Trainer, train, write  # noqa: E402
 from regenv.core.models import get_model  # noqa: E402
-from regenv.data.dataset import make_dataset  # noqa: E402
+from regenv.datasets import make_dataset  # noqa: E402
 from regenv.policy import PolicyAgent  # noqa: E402
 from regenv.resources import resource  # noqa: E402
 from regenv.synthesis.shapes import PairGenerator, make_anatomy  # noqa: E402
