@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.dicom import check_pixel_spacing, series_files, series_grid
+from regenv.data.header_values import check_one_value
 from regenv.data.image_checks import check_complete, check_geometry, format_of
 from regenv.data.itk import last_line, quiet
+from regenv.data.memory import check_memory
 from regenv.errors import DataError
 from regenv.files import written_whole
 from regenv.modality import get_modality
@@ -205,11 +207,7 @@ def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:
                 reader.ReadImageInformation()
             except RuntimeError as error:
                 raise _unreadable(given, error) from error
-        components = reader.GetNumberOfComponents()
-        if components > 1:
-            raise DataError(
-                f"{given} has {components} values a voxel (a colour or vector image); extract one channel first"
-            )
+        check_one_value(given, reader.GetNumberOfComponents())
         size, d = reader.GetSize(), reader.GetDimension()
         spatial = d
         while spatial > 3 and size[spatial - 1] == 1:
@@ -246,9 +244,10 @@ def _check_dimension(given: str, grid: Grid, ndim: int | None, single_slice: boo
 
 
 def _read_array(header: ImageHeader, *, as_float: bool) -> NDArray[Any]:
-    """The voxels ``[z, y, x]``, after counting the bytes."""
+    """The voxels ``[z, y, x]``, after counting the bytes that they take in memory and those in the file."""
     import SimpleITK as sitk
 
+    check_memory(header.path, header.grid.size)
     reader: Any
     if len(header.files) > 1:
         reader = sitk.ImageSeriesReader()
