@@ -23,7 +23,8 @@ from benchmarks.report import Report, page, png, side_by_side
 from regenv.evaluation.cases import bind
 from regenv.evaluation.episodes import Episode, RunError
 from regenv.evaluation.runner import Row, run
-from regenv.evaluation.track import Track, TrackCase, find_track, write_atomically
+from regenv.evaluation.track import Track, TrackCase, find_track
+from regenv.files import write_atomically
 from regenv.leaderboard.table import TableRow, table_row
 from regenv.leaderboard.verify import verify
 from regenv.resources import resource

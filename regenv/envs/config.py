@@ -11,7 +11,7 @@ from typing import Any
 
 from regenv.actions import ActionScheme, default_steps, default_stop, make_actions
 from regenv.catalogue import get_task
-from regenv.data.dataset import Dataset, Prepared, make_dataset
+from regenv.data.dataset import Dataset, Prepared
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
@@ -99,19 +99,8 @@ class Config:
         """The data set, made from its name or taken as it is; ``prepare`` makes what it needs ahead."""
         if not isinstance(self.dataset, str):
             return self.dataset
-        task = self.task
-        dataset = make_dataset(
-            self.dataset,
-            split=self.split,
-            modalities=task.modalities,
-            field_of_view=self.field_of_view,
-            model=task.model,
-            ndim=task.ndim,
-            recipe=task.recipe,
-            imaging=task.imaging,
-            slices=task.planes.get(self.field_of_view, 1),
-            extent_mm=self.view_size * self.view_spacing_mm,
-        )
+        extent_mm = self.view_size * self.view_spacing_mm
+        dataset = self.task.dataset(self.dataset, self.split, field_of_view=self.field_of_view, extent_mm=extent_mm)
         if prepare and isinstance(dataset, Prepared):
             dataset.prepare()
         return dataset

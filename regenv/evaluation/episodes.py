@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from regenv.evaluation.track import write_atomically
+from regenv.files import take_alone, write_atomically
 
 EPISODES = "episodes.jsonl.gz"
 PARTIAL = "episodes.partial.jsonl"
@@ -76,7 +76,8 @@ class PartialRun:
         # Unbuffered: what is written is on its way to the disk, and nothing is left over to fail later.
         self._stream = open(self.path, "r+b" if self.path.exists() else "w+b", buffering=0)  # noqa: SIM115
         try:
-            _lock(self._stream.fileno(), self.path)
+            if not take_alone(self._stream.fileno()):  # two runs would write over each other
+                raise RunError(f"another run is writing {self.path}: wait for it, or choose another --out")
             self._end = self._read()
             if self._end == 0:
                 self._write((json.dumps(self._header) + "\n").encode())
@@ -137,22 +138,6 @@ class PartialRun:
     def remove(self) -> None:
         """Removes the file; called once everything is in its final place."""
         self.path.unlink(missing_ok=True)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    """Takes the file for this process, until it is closed or the process ends in whatever way.
-
-    Raises:
-        RunError: If another process has it: two runs would write over each other.
-    """
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunError(f"another run is writing {path}: wait for it, or choose another --out") from error
-    except OSError:
-        return  # a file system without locks
 
 
 def write_episodes(path: Path, episodes: Iterable[Episode]) -> None:

@@ -16,7 +16,8 @@ from regenv.evaluation.agents import FAMILIES, Method
 from regenv.evaluation.episodes import EPISODES, Episode, write_episodes
 from regenv.evaluation.score import SCORE_VERSION
 from regenv.evaluation.toml import dumps
-from regenv.evaluation.track import Track, write_atomically
+from regenv.evaluation.track import Track
+from regenv.files import write_atomically
 
 HEADER = "submission.toml"
 SCHEMA_VERSION = 1

@@ -9,8 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
-import threading
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from regenv.evaluation.answers import Answer, read_answer
 from regenv.evaluation.numbers import rounded, scene_from_json, scene_to_json, target_from_json, target_to_json
 from regenv.evaluation.score import SCORE_VERSION, Scale
 from regenv.evaluation.toml import dumps
+from regenv.files import write_atomically
 from regenv.poses.base import PoseModel
 from regenv.resources import resource_dir, resource_names
 
@@ -221,19 +220,6 @@ class Track:
         path = folder / f"{self.name}.toml"
         write_atomically(path, dumps({**header, **tables}).encode())
         return path
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: beside its place, then renamed into it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_track(path: Path) -> Track:

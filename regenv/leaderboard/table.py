@@ -19,7 +19,8 @@ from regenv.evaluation.statistics import (
     signed_rank_test,
 )
 from regenv.evaluation.submission import Submission
-from regenv.evaluation.track import Track, find_track, track_names, write_atomically
+from regenv.evaluation.track import Track, find_track, track_names
+from regenv.files import write_atomically
 from regenv.leaderboard.verify import LEVELS, Verification, find_rows, verify
 
 REFERENCE_ROW = "simpleitk-mi"

@@ -28,6 +28,7 @@ from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
 from regenv.data.layouts._scans import Scan, load_scans, read_rows
 from regenv.errors import DataError
+from regenv.modality import get_modality
 
 HOPS = 4
 """Moving images that each fixed image gets where a task lists no training pairs."""
@@ -39,7 +40,7 @@ which scans an algorithm found them."""
 PAIR_LISTS = ("training_paired_images", "registration_val", "registration_test", "test_paired_images")
 """Keys of lists of pairs."""
 
-MODALITIES = {"ct": "ct", "fbct": "ct", "cbct": "cbct", "mr": "mr", "mri": "mr", "t1w": "t1", "t2w": "t2", "us": "us"}
+KINDS = {"ct": "ct", "fbct": "ct", "cbct": "cbct", "mr": "mr", "mri": "mr", "t1w": "t1", "t2w": "t2", "us": "us"}
 """Modalities as the JSON files write them, in lower case; any other is ``"other"``."""
 
 TREE = """PATH/
@@ -181,8 +182,8 @@ def _modality(image: str, task: Mapping[str, Any], request: Request) -> str:
     kinds = task.get("modality") or {}
     number = str(int(_stem(image).rpartition("_")[2])) if _stem(image).rpartition("_")[2].isdigit() else "0"
     name = str(kinds.get(number, kinds.get("0", ""))).lower() if isinstance(kinds, Mapping) else str(kinds).lower()
-    known = MODALITIES.get(name, "other")
-    asked = {m for m in request.modalities if m not in ("ct", "cbct", "us", "pet")}
+    known = KINDS.get(name, "other")
+    asked = {m for m in request.modalities if get_modality(m).mr}
     return asked.pop() if known == "mr" and len(asked) == 1 else known
 
 

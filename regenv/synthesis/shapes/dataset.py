@@ -24,6 +24,8 @@ CASES = {"train": 256, "validation": 64, "test": 200}
 _FIRST_SEED = {"train": 100_000, "validation": 110_000, "test": 120_000}
 _VOXELS_OF_EXTENT = (1.0 / 96, 1.6 / 96)
 """Size of a voxel as a share of the view's width."""
+_FIXED = {"volume": None, "slice": variants.sliced}
+"""What the fixed image is made of, by kind of imaging."""
 
 
 class ShapesDataset:
@@ -58,11 +60,11 @@ class ShapesDataset:
         population: tuple[str, str] | None = None,
     ) -> None:
         check_option("split", split, tuple(SUBJECTS))
-        if imaging not in ("volume", "slice"):
+        if imaging not in _FIXED:
             raise OptionError(f"dataset='shapes' has no {imaging}; use dataset='phantom' or your own data")
         self.split = split
         self.ndim = ndim
-        self._imaging, self._slices = imaging, slices
+        self._cut, self._slices = _FIXED[imaging], slices
         self._voxel_mm = (extent_mm * _VOXELS_OF_EXTENT[0], extent_mm * _VOXELS_OF_EXTENT[1])
         self._population = population
         n = SUBJECTS[split]
@@ -76,7 +78,7 @@ class ShapesDataset:
             raise IndexError(f"pair {index} of {len(self.ids)} in {self.name} ({self.split})")
         number = index % SUBJECTS[self.split]
         whole = self._held.get(number, lambda: self._variant(self._subject(number), number), bytes_held)
-        plain = self.ndim == 3 and self._imaging == "volume" and self._population is None
+        plain = self.ndim == 3 and self._cut is None and self._population is None
         rng = case_generator("shapes", self.split, index)
         moved = with_random_frame(whole, rng, max_crop=MAX_CROP if plain else (0.0, MAX_CROP))
         return replace(moved, id=self.ids[index], subject=self.subjects[index])
@@ -86,8 +88,8 @@ class ShapesDataset:
         rng = case_generator("shapes-variant", self.split, number, self._population)
         if self.ndim == 2:
             whole = variants.flat(whole)
-        if self._imaging == "slice":
-            whole = variants.sliced(whole, rng, self._slices)
+        if self._cut is not None:
+            whole = self._cut(whole, rng, self._slices)
         if self._population is not None:
             from regenv.synthesis.population import load_population
 
