@@ -19,16 +19,10 @@ import numpy as np
 
 from regenv.core.geometry import FloatArray
 from regenv.data.cache import progress
-from regenv.evaluation.agents import (
-    AgentError,
-    answers_at_once,
-    code_digest,
-    describe,
-    environment_keywords,
-    load_agent,
-)
+from regenv.evaluation.agents import answers_at_once, code_digest, environment_keywords, load_agent
 from regenv.evaluation.cases import generator_of, track_dataset
 from regenv.evaluation.episodes import Episode, PartialRun, RunError
+from regenv.evaluation.method import AgentError, describe
 from regenv.evaluation.score import case_score
 from regenv.evaluation.submission import Submission, read_submission, software_versions
 from regenv.evaluation.track import Track, TrackCase

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import threading
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from regenv.data.layouts import is_layout
 from regenv.errors import near_miss
 from regenv.evaluation.score import SCORE_VERSION
 from regenv.evaluation.toml import dumps
+from regenv.reading import gunzip, parse_json, parse_toml, read_bounded
 from regenv.resources import resource_dir, resource_names
 
 
@@ -256,13 +256,14 @@ def read_track(path: Path) -> Track:
         TrackError: If a file is missing, is no track, or its numbers do not have the digest that it states.
     """
     try:
-        header = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        header = parse_toml(read_bounded(path, 1 << 20, links=True))
+    except (OSError, ValueError) as error:
         raise TrackError(f"{path} cannot be read as a track: {error}") from error
     try:
         cases: tuple[TrackCase, ...] = ()
         if "cases" in header:
-            records = json.loads(gzip.decompress((path.parent / str(header["cases"])).read_bytes()))
+            packed = read_bounded(path.parent / Path(str(header["cases"])).name, 64 << 20)
+            records = parse_json(gunzip(packed, 1 << 30))
             cases = tuple(TrackCase.from_json(record) for record in records)
         limits = header.get("limits", {})
         track = Track(

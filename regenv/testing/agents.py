@@ -28,7 +28,8 @@ def check_agent(agent: Any, env_id: str = "CTCBCT-Rigid-v0") -> None:
     Raises:
         AssertionError: At the first rule that is broken.
     """
-    from regenv.evaluation.agents import AgentError, answers_at_once, describe, environment_keywords, load_agent
+    from regenv.evaluation.agents import answers_at_once, environment_keywords, load_agent
+    from regenv.evaluation.method import AgentError, describe
 
     spec = agent if isinstance(agent, str) else f"{type(agent).__module__}:{type(agent).__name__}"
     try:

@@ -11,8 +11,8 @@ from regenv.core.models import get_model
 from regenv.core.tre import lattice_indices
 from regenv.envs.remaining import MatrixRemaining
 from regenv.envs.starts import misaligned
-from regenv.evaluation.agents import Method
 from regenv.evaluation.episodes import Episode
+from regenv.evaluation.method import Method
 from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, TrackCase, find_track
