@@ -7,11 +7,13 @@ allowed. What passes can be shown in a terminal or a file name; Markdown and HTM
 from __future__ import annotations
 
 import json
-import math
 import re
+import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from regenv.errors import near_miss
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,39}")
 WHOLE_LIMIT = 2**53  # beyond it a float, as JSON readers use, no longer tells neighbours apart
@@ -57,8 +59,6 @@ def printable(text: str, limit: int = 2000) -> str:
 
 def shown(value: object) -> str:
     """A value in an error message: its ``repr``, short however large or deep it is."""
-    import reprlib
-
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = 60
     brief.maxlevel = 3
@@ -100,8 +100,6 @@ def text(key: str, value: Any, limit: int = 200) -> str:
 
 def choice(key: str, value: Any, options: Sequence[str]) -> str:
     """One of some words."""
-    from regenv.errors import near_miss
-
     if not isinstance(value, str) or value not in options:
         raise FieldError(f"{key}={shown(value)} is unknown; {near_miss(shown(value), options)}")
     return value
@@ -163,15 +161,15 @@ def plain(key: str, value: Any) -> None:
     """A scalar, or a list or table of scalars, as keywords of an environment are."""
     if isinstance(value, Mapping):
         for entry, item in table(key, value).items():
-            plain_scalar(f"{key}.{entry}", item)
+            _scalar(f"{key}.{entry}", item)
     elif isinstance(value, list | tuple):
         for item in listing(key, value, high=256):
-            plain_scalar(key, item)
+            _scalar(key, item)
     else:
-        plain_scalar(key, value)
+        _scalar(key, value)
 
 
-def plain_scalar(key: str, value: Any) -> None:
+def _scalar(key: str, value: Any) -> None:
     """None, true, false, a bounded number or a line of text."""
     if isinstance(value, str):
         text(key, value)
@@ -228,15 +226,3 @@ def _numbers(key: str, value: Any) -> None:
     for row in listing(key, value, low=1, high=4096):
         for item in listing(key, row, low=1, high=64) if isinstance(row, list | tuple) else (row,):
             number(key, item)
-
-
-def finite(value: str) -> float:
-    """The number that a text states.
-
-    Raises:
-        ValueError: If it states none, or one that is not finite.
-    """
-    found = float(value)
-    if not math.isfinite(found):
-        raise ValueError(f"{value!r} is not finite")
-    return found
