@@ -48,9 +48,10 @@ def metadata(config: Config) -> dict[str, str]:
         "max_steps": str(config.max_steps),
         "min_confidence": str(config.min_confidence),
         "name": "greedy-supervised",
-        "family": "rl",
+        "family": "imitation",
         "description": "greedy supervised action values from matched features of one shared encoder",
         "training_data": "procedural shapes and torsos in random contrasts; no real image",
+        "training": json.dumps({"subjects": "endless"}),
         "code": "agents/greedy_supervised",
     }
 

@@ -27,7 +27,9 @@ def evaluate(
         Path | None, typer.Option(help="Folder of real pairs, or LAYOUT:PATH, for a track of one's own pairs.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    name: Annotated[str | None, typer.Option(help="Name of the row; default is the agent's own.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the row: A-Z, a-z, 0-9, . _ -; default is the agent's.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Run although there is a finished row.")] = False,
 ) -> None:
     """Runs agents on a track and writes their leaderboard rows.

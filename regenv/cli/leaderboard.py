@@ -1,4 +1,4 @@
-"""``regenv leaderboard verify`` and ``build``."""
+"""``regenv leaderboard verify``, ``build`` and ``migrate``."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def build(
     page: Annotated[Path | None, typer.Option(help="The page; default is LEADERBOARD.md beside that folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if the page is stale.")] = False,
 ) -> None:
-    """Makes LEADERBOARD.md from verified rows."""
+    """Makes LEADERBOARD.md from the rows that verify; names the others and exits with 1."""
+    from regenv.leaderboard.table import LeaderboardError
     from regenv.leaderboard.table import build as build_page
     from regenv.resources import resource_dir
 
@@ -75,8 +76,35 @@ def build(
     if not source.is_dir():
         raise FileNotFoundError(f"there is no folder {source}")
     target = page if page is not None else source.parent / "LEADERBOARD.md"
-    current = build_page(source, target, check=check)
+    try:
+        current = build_page(source, target, check=check)
+    except LeaderboardError as error:
+        typer.echo(str(error), err=True)
+        typer.echo(f"these rows are left out of {target}" if not check else "these rows do not verify", err=True)
+        raise typer.Exit(1) from None
     if not current:
         typer.echo(f"{target} is stale: run regenv leaderboard build", err=True)
         raise typer.Exit(1)
     typer.echo(f"{target} is current" if check else f"wrote {target}")
+
+
+@leaderboard.command()
+def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, or a folder of rows.")]) -> None:
+    """Brings the headers of rows of schema 1 up to date; exit code 1 if one cannot be. Episodes are kept."""
+    from regenv.fields import printable
+    from regenv.leaderboard.migrate import migrate as migrate_row
+    from regenv.leaderboard.verify import find_rows
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    failed = 0
+    for row in find_rows(folder):
+        try:
+            changed = migrate_row(row)
+        except (OSError, ValueError) as error:
+            failed += 1
+            typer.echo(f"{row}: {printable(str(error))}", err=True)
+        else:
+            typer.echo(f"{row}: {'migrated' if changed else 'is of the current schema'}")
+    if failed:
+        raise typer.Exit(1)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from regenv import fields
 from regenv.files import take_alone, write_atomically
 
 EPISODES = "episodes.jsonl.gz"
@@ -28,21 +29,38 @@ class Episode:
         case: Id of the track's case.
         seed: The agent's seed.
         actions: All actions in order, or None for a method that answers at once.
-        transform: ``(d + 1, d + 1)`` final transform, fixed to moving, nested lists.
+        transform: Final transform, fixed to moving: ``(d + 1, d + 1)`` nested lists, a list of coefficients, or a
+            mapping that holds a lattice; see :func:`regenv.fields.check_transform`.
         steps: Number of actions.
         evaluations: Evaluations of a similarity that the agent counted, or its steps.
         seconds: Time in the agent and the environment, images loaded.
         metrics: ``tre_start``, ``tre``, ``score`` and, where there are landmarks, ``landmark_tre``.
+
+    Raises:
+        FieldError: If a field is not what it may be.
     """
 
     case: str
     seed: int
     actions: list[Any] | None
-    transform: list[list[float]]
+    transform: Any
     steps: int
     evaluations: int
     seconds: float
     metrics: dict[str, float]
+
+    def __post_init__(self) -> None:
+        fields.name("case", self.case)
+        fields.whole("seed", self.seed)
+        fields.actions("actions", self.actions)
+        fields.check_transform(self.transform)
+        fields.whole("steps", self.steps)
+        fields.whole("evaluations", self.evaluations)
+        fields.number("seconds", self.seconds, low=0)
+        for key, value in fields.table("metrics", self.metrics).items():
+            fields.number(f"metrics.{key}", value)
+        if self.actions is not None and self.steps != len(self.actions):
+            raise fields.FieldError(f"{self.steps} steps are stated and there are {len(self.actions)} actions")
 
     @property
     def key(self) -> tuple[str, int]:

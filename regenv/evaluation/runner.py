@@ -20,10 +20,11 @@ from regenv.agent import Problem, answer, answers_at_once, play, reseed
 from regenv.core.scene import Scene
 from regenv.data.cache import progress
 from regenv.data.pair import ImagePair
-from regenv.evaluation.agents import AgentError, code_digest, describe, environment_keywords, load_agent
+from regenv.evaluation.agents import code_digest, environment_keywords, load_agent
 from regenv.evaluation.answers import Answer, PoseAnswer, answer_of
 from regenv.evaluation.cases import generator_of, track_dataset
 from regenv.evaluation.episodes import Episode, PartialRun, RunError
+from regenv.evaluation.method import AgentError, describe
 from regenv.evaluation.score import case_score
 from regenv.evaluation.submission import Submission, read_submission, software_versions
 from regenv.evaluation.track import Track, TrackCase, track_names

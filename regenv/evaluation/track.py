@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +28,7 @@ from regenv.evaluation.score import SCORE_VERSION, Scale
 from regenv.evaluation.toml import dumps
 from regenv.files import write_atomically
 from regenv.poses.base import PoseModel
+from regenv.reading import gunzip, parse_json, parse_toml, read_bounded
 from regenv.resources import resource_dir, resource_names
 
 SCHEMA_VERSION = 2
@@ -229,8 +229,8 @@ def read_track(path: Path) -> Track:
         TrackError: If a file is missing, is no track, or its numbers do not have the digest that it states.
     """
     try:
-        header = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        header = parse_toml(read_bounded(path, 1 << 20, links=True))
+    except (OSError, ValueError) as error:
         raise TrackError(f"{path} cannot be read as a track: {error}") from error
     try:
         cases: tuple[TrackCase, ...] = ()
@@ -240,7 +240,8 @@ def read_track(path: Path) -> Track:
                 "again (regenv track new), or take the regenv that it was made with"
             )
         if "cases" in header:
-            records = json.loads(gzip.decompress((path.parent / str(header["cases"])).read_bytes()))
+            packed = read_bounded(path.parent / Path(str(header["cases"])).name, 64 << 20)
+            records = parse_json(gunzip(packed, 1 << 30))
             poses = make_config(header["env_id"], field_of_view=header["field_of_view"]).make_poses()
             cases = tuple(TrackCase.from_json(record, poses) for record in records)
         limits = header.get("limits", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from regenv.evaluation.statistics import (
     signed_rank_test,
 )
 from regenv.evaluation.submission import Submission
-from regenv.evaluation.track import Track, find_track, track_names
+from regenv.evaluation.track import Track, TrackError, find_track, track_names
+from regenv.fields import lookalike, printable
 from regenv.files import write_atomically
+from regenv.leaderboard import escape
 from regenv.leaderboard.verify import LEVELS, Verification, find_rows, verify
 
 REFERENCE_ROW = "simpleitk-mi"
@@ -81,29 +84,39 @@ def table_row(verification: Verification, track: Track) -> TableRow:
     )
 
 
-def collect(folder: Path, track: Track, *, trial: bool = False) -> list[TableRow]:
-    """All rows of a track in ``folder/<track>``, best score first.
+def collect(folder: Path, track: Track, *, trial: bool = False) -> tuple[list[TableRow], list[str]]:
+    """All rows of a track in ``folder/<track>`` that verify, and what is wrong with the others.
 
     Args:
         folder: Folder of submissions.
         track: The track, with its cases.
         trial: Accept rows of only the first cases, all of the same number.
 
-    Raises:
-        LeaderboardError: If any row does not verify; nothing is left out silently.
+    Returns:
+        The rows, best score first, and a line for each problem, which names its row. Of rows whose names a reader takes
+        for one, none is listed: nobody can tell here which was first.
     """
-    rows, problems = [], []
+    rows: list[TableRow] = []
+    problems: list[str] = []
     for path in find_rows(folder / track.name):
         found = verify(path, track=track, trial=trial)
-        problems += [f"{path.name}: {failure}" for failure in found.failures]
+        problems += [printable(f"{path.name}: {failure}") for failure in found.failures]
         if found.ok and found.level != "claimed":
             rows.append(table_row(found, found.track or track))
-    counts = {row.summary.cases // len(row.submission.seeds) for row in rows}
-    if len(counts) > 1:
-        problems.append(f"rows have {sorted(counts)} cases: run them on the same number (--cases)")
-    if problems:
-        raise LeaderboardError("\n".join(problems))
-    return sorted(rows, key=lambda row: (-row.score.value, row.submission.row))
+    most = max((row.summary.cases // len(row.submission.seeds) for row in rows), default=0)
+    names = Counter(lookalike(row.submission.row) for row in rows)
+    kept = []
+    for row in rows:
+        count = row.summary.cases // len(row.submission.seeds)
+        if names[lookalike(row.submission.row)] > 1:
+            problems.append(f"{row.submission.row}: [confusable] a reader takes it for another row's name: rename one")
+        elif count < most:
+            problems.append(
+                f"{row.submission.row}: [missing-case] {count} cases, others have {most}: run it on as many"
+            )
+        else:
+            kept.append(row)
+    return sorted(kept, key=lambda row: (-row.score.value, row.submission.row)), problems
 
 
 def markdown_table(rows: Sequence[TableRow]) -> str:
@@ -178,7 +191,7 @@ def _p_text(p: float) -> str:
 
 def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in body]
+    lines += [f"| {' | '.join(escape.markdown(cell) for cell in cells)} |" for cells in body]
     return "\n".join(lines) + "\n"
 
 
@@ -205,17 +218,19 @@ the truth.
 """
 
 
-def leaderboard_page(folder: Path) -> str:
-    """The whole page, in Markdown, from a folder of submissions.
-
-    Raises:
-        LeaderboardError: If any row does not verify.
-    """
+def leaderboard_page(folder: Path) -> tuple[str, list[str]]:
+    """The page, in Markdown, of the good rows of a folder, and what is wrong with the others (:func:`collect`)."""
     parts = [_INTRODUCTION.format(fewest=FEWEST_SUBJECTS)]
+    problems: list[str] = []
     ranked = 0
     for name in track_names():
-        track = _numbers(folder, name)
-        rows = collect(folder, track) if track is not None else []
+        try:
+            track = _numbers(folder, name)
+        except TrackError as error:  # of the numbers beside the rows, which came with them
+            problems.append(printable(f"{name}: {error}"))
+            continue
+        rows, wrong = collect(folder, track) if track is not None else ([], [])
+        problems += wrong
         if track is None or not rows:
             continue
         ranked += sum(row.level == "reproduced" for row in rows)
@@ -231,20 +246,24 @@ def leaderboard_page(folder: Path) -> str:
     parts.append("## Verification\n\n")
     parts += [f"- {level}: {text}.\n" for level, text in LEVELS.items()]
     parts.append(_RANKING.format(reproduced=f"{ranked} are" if ranked else "none is yet, so the order is by score"))
-    return "".join(parts)
+    return "".join(parts), problems
 
 
 def _about(row: TableRow) -> str:
     s, method = row.submission, row.submission.method
+    training = method.training
     notes = [method.description] if method.description else []
-    if method.training_data:
-        notes.append(f"trained on {method.training_data}")
-    if method.uses_truth:
-        notes.append("uses the truth")
-    if method.test_time_optimisation:
-        notes.append("optimises each pair")
-    seeds = "".join(f" --seed {seed}" for seed in s.seeds)
-    return f"- **{s.row}**: {'; '.join(notes) or method.family}. `regenv evaluate {s.track} --agent {s.agent}{seeds}`\n"
+    if training.data:
+        notes.append(f"trained on {', '.join(training.data)}")
+    if isinstance(training.subjects, int) or training.subjects == "endless":
+        notes.append(f"{training.subjects} training subjects")
+    notes += [f"budget {training.budget}"] if training.budget else []
+    notes += ["uses the truth"] if method.uses_truth else []
+    notes += ["optimises each pair"] if method.test_time_optimisation else []
+    notes += ["seconds are claimed, not measured"] if s.timing == "claimed" else []
+    words = ["regenv", "evaluate", s.track, "--agent", s.agent, *(w for seed in s.seeds for w in ("--seed", str(seed)))]
+    about = escape.markdown("; ".join(notes) or method.family)
+    return f"- **{escape.markdown(s.row)}**: {about}. {escape.command(words)}\n"
 
 
 def _numbers(folder: Path, name: str) -> Track | None:
@@ -261,9 +280,13 @@ def build(folder: Path, page: Path, *, check: bool = False) -> bool:
 
     Returns:
         Whether the page on disk is what its sources give (always so after writing).
+
+    Raises:
+        LeaderboardError: If a row is left out, after the page of the others was written; a line for each problem.
     """
-    text = leaderboard_page(folder)
-    if check:
-        return page.is_file() and page.read_text(encoding="utf-8") == text
-    write_atomically(page, text.encode())
-    return True
+    text, problems = leaderboard_page(folder)
+    if not check:
+        write_atomically(page, text.encode())
+    if problems:
+        raise LeaderboardError("\n".join(problems))
+    return page.is_file() and page.read_text(encoding="utf-8") == text

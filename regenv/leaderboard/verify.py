@@ -6,26 +6,28 @@ Needs no image: a track is numbers. Each failure has a kind, so that tests and s
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from regenv.envs.config import Config
-from regenv.evaluation.agents import ENV_KEYWORDS
 from regenv.evaluation.answers import Answer, PoseAnswer
 from regenv.evaluation.episodes import EPISODES, Episode
 from regenv.evaluation.runner import metrics_of
-from regenv.evaluation.submission import HEADER, Submission, read_episodes, read_header
+from regenv.evaluation.submission import HEADER, Submission, read_submission
 from regenv.evaluation.track import Track, TrackCase, TrackError, find_track, read_track, track_names
+from regenv.fields import ENV_KEYWORDS, printable
 from regenv.leaderboard.replay import replay_episodes
+from regenv.reading import UnsafeFileError
 
 KINDS = {
     "missing-file": "a file of the row is not there",
     "unexpected-file": "the folder holds something else than the row's two files",
+    "unsafe-file": "a file or the folder is a link, no regular file, or too large",
     "schema": "a file has not the form of a submission",
     "row-name": "the folder is not named for the row",
     "unknown-track": "there is no such track",
@@ -41,6 +43,7 @@ KINDS = {
     "unfinished": "an episode breaks off before its end",
     "too-many-steps": "more steps than the track or the row's horizon allows",
     "too-many-evaluations": "more evaluations than the track allows",
+    "crash": "the verification itself failed on the row",
     "replay": "the actions do not lead to the transform",
     "metrics": "a metric is not what the transform gives",
 }
@@ -70,7 +73,7 @@ class Failure:
 
     def __str__(self) -> str:
         where = f" case {self.case}:" if self.case is not None else ""
-        return f"[{self.kind}]{where} {self.message}"
+        return printable(f"[{self.kind}]{where} {self.message}".replace("\n", "\\n"), limit=500)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,9 @@ def verify(folder: Path | str, *, track: Track | None = None, trial: bool = Fals
         recomputed, failures = _check_episodes(config, submission, track, episodes)
     except _RefusedError as refused:
         return Verification(folder, None, refused.failures, submission, track)
+    except Exception as error:  # whatever a stranger's row brings about must not hide the rows beside it
+        crash = Failure("crash", f"{type(error).__name__}: {error}")
+        return Verification(folder, None, (crash,), submission, track)
     if failures:
         return Verification(folder, None, tuple(failures), submission, track)
     level = "recomputed" if episodes[0].actions is None else "replayed"
@@ -136,14 +142,22 @@ def verify(folder: Path | str, *, track: Track | None = None, trial: bool = Fals
 
 
 def find_rows(folder: Path | str) -> list[Path]:
-    """Folders of rows in a folder: itself, or those in it, at any depth."""
-    return sorted(path.parent for path in Path(folder).rglob(HEADER))
+    """Folders of rows in a folder: itself, or those in it, at any depth, links and halves of rows too."""
+    found = set()
+    for here, folders, files in os.walk(folder):  # does not go where links point
+        if {HEADER, EPISODES} & {*folders, *files}:
+            found.add(Path(here))
+        links = (Path(here, name) for name in folders if os.path.islink(Path(here, name)))
+        found |= {link for link in links if os.path.lexists(link / HEADER)}
+    return sorted(found)
 
 
 def _check_files(folder: Path) -> None:
+    if folder.is_symlink():
+        raise _RefusedError(Failure("unsafe-file", f"{folder.name} is a symbolic link; a row is a folder"))
     if not folder.is_dir():
         raise _RefusedError(Failure("missing-file", f"there is no folder {folder}"))
-    present = {path.name for path in folder.iterdir()}
+    present = set(os.listdir(folder))
     missing, strange = {HEADER, EPISODES} - present, present - {HEADER, EPISODES}
     failures = [Failure("missing-file", f"{name} is missing") for name in sorted(missing)]
     failures += [Failure("unexpected-file", f"{name} does not belong in a submission") for name in sorted(strange)]
@@ -153,44 +167,20 @@ def _check_files(folder: Path) -> None:
 
 def _read(folder: Path) -> tuple[Submission, tuple[Episode, ...]]:
     try:
-        submission = read_header(folder)
-    except (OSError, ValueError) as error:
-        raise _RefusedError(Failure("schema", f"{HEADER}: {error}")) from error
-    try:
-        episodes = read_episodes(folder)
+        submission, episodes = read_submission(folder)
+    except UnsafeFileError as error:
+        raise _RefusedError(Failure("unsafe-file", str(error))) from error
     except (OSError, ValueError) as error:
         raise _RefusedError(Failure("schema", str(error))) from error
     if submission.row != folder.resolve().name:
         raise _RefusedError(
             Failure("row-name", f"the row is {submission.row!r}, its folder is {folder.resolve().name!r}")
         )
-    failures = [Failure("schema", problem, str(e.case)) for e in episodes for problem in _malformed(e)]
     if not episodes:
-        failures.append(Failure("schema", "there is no episode"))
-    elif len({episode.actions is None for episode in episodes}) > 1:
-        failures.append(Failure("schema", "some cases have actions and some have none"))
-    if failures:
-        raise _RefusedError(*failures)
+        raise _RefusedError(Failure("schema", "there is no episode"))
+    if len({episode.actions is None for episode in episodes}) > 1:
+        raise _RefusedError(Failure("schema", "some cases have actions and some have none"))
     return submission, episodes
-
-
-def _malformed(episode: Episode) -> Iterable[str]:
-    """What is wrong with the types of an episode."""
-    if not isinstance(episode.case, str) or type(episode.seed) is not int:
-        yield f"case must be a string and seed a whole number, got {episode.case!r} and {episode.seed!r}"
-    if not (episode.actions is None or isinstance(episode.actions, list)):
-        yield f"actions must be a list or null, got {type(episode.actions).__name__}"
-    for name in ("steps", "evaluations"):
-        if type(getattr(episode, name)) is not int or getattr(episode, name) < 0:
-            yield f"{name} must be a whole number of at least 0, got {getattr(episode, name)!r}"
-    seconds: Any = episode.seconds
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-        yield f"seconds must be a number of at least 0, got {seconds!r}"
-    numbers: Any = episode.metrics
-    if not isinstance(numbers, Mapping) or not all(type(v) in (int, float) for v in numbers.values()):
-        yield f"metrics must be numbers by name, got {numbers!r}"
-    if episode.actions is not None and isinstance(episode.actions, list) and episode.steps != len(episode.actions):
-        yield f"{episode.steps} steps are stated and there are {len(episode.actions)} actions"
 
 
 def _track_of(folder: Path, submission: Submission) -> Track | None:

@@ -35,7 +35,8 @@ def rows(root, track, honest):
 
 
 def test_rows_are_ordered_by_score(rows, track):
-    found = table.collect(rows, track)
+    found, problems = table.collect(rows, track)
+    assert not problems
     assert [row.submission.row for row in found] == ["expert", "simpleitk-mi", "poor"]
     assert found[0].level == "replayed"
     assert found[1].steps is None
@@ -43,7 +44,8 @@ def test_rows_are_ordered_by_score(rows, track):
 
 
 def test_table_shows_the_numbers(rows, track):
-    found = table.collect(rows, track)
+    found, problems = table.collect(rows, track)
+    assert not problems
     text = table.markdown_table(found)
     assert "| simpleitk-mi | classical |" in text
     assert f"{100 * found[1].summary.success[5.0]:.0f} %" in text
@@ -81,19 +83,36 @@ def test_one_subject_has_no_interval(tmp_path, honest, track):
     assert table.interval_text(found.score) == f"{found.score.value:.3f}"
 
 
-def test_a_row_that_does_not_verify_stops_the_table(rows, track):
+def test_a_row_that_does_not_verify_hides_no_other(rows, track, tmp_path):
     header = rows / track.name / "poor" / "submission.toml"
-    header.write_text(header.read_text().replace("score_version = 1", "score_version = 2"))
-    with pytest.raises(table.LeaderboardError, match=r"poor: \[score-version\]"):
-        table.collect(rows, track)
+    header.write_text(header.read_text().replace("score_version = ", "score_version = 9"))
+    found, problems = table.collect(rows, track)
+    assert [row.submission.row for row in found] == ["expert", "simpleitk-mi"]
+    assert len(problems) == 1 and problems[0].startswith("poor: [score-version]")
+    page = tmp_path / "LEADERBOARD.md"
+    with pytest.raises(table.LeaderboardError, match=r"^poor: \[score-version\]"):
+        table.build(rows, page)
+    assert "expert" in page.read_text() and "poor" not in page.read_text()
 
 
 def test_trials_must_be_of_the_same_cases(rows, track, honest):
     write_row(rows, track, "short", honest[:3])
-    with pytest.raises(table.LeaderboardError, match="missing-case"):
-        table.collect(rows, track)
-    with pytest.raises(table.LeaderboardError, match=r"\[3, 6\] cases"):
-        table.collect(rows, track, trial=True)
+    found, problems = table.collect(rows, track)
+    assert len(found) == 3 and problems[0].startswith("short: [missing-case]")
+    found, problems = table.collect(rows, track, trial=True)
+    assert len(found) == 3
+    assert problems == ["short: [missing-case] 3 cases, others have 6: run it on as many"]
+
+
+@pytest.mark.parametrize("twin", ["Expert", "expert-1", "expert_I", "expert.l"])
+def test_names_that_a_reader_takes_for_one(rows, track, honest, twin):
+    write_row(rows, track, twin, honest)
+    if twin != "Expert":
+        write_row(rows, track, "expert-l", honest)
+    found, problems = table.collect(rows, track)
+    assert [row.submission.row for row in found if "xpert-" not in row.submission.row][-2:] == ["simpleitk-mi", "poor"]
+    assert twin not in [row.submission.row for row in found]
+    assert len(problems) == 2 and all("[confusable]" in problem for problem in problems)
 
 
 def test_the_page_is_checked_against_its_sources(rows, track, tmp_path):
