@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from regenv.data.dataset import LINEAR_MODELS, SPLITS, Dataset
+from regenv.data.dataset import SPLITS, Dataset
 from regenv.data.layouts import LAYOUTS, is_layout, make_layout
 from regenv.errors import OptionError, check_option, near_miss
+from regenv.imaging import get_imaging
+from regenv.poses import MODELS, pose_model
 
-MODELS = (*LINEAR_MODELS, "sdm")
 EMBEDDED = ("phantom", "shapes")
 """Data sets that need no file."""
 
@@ -56,6 +57,7 @@ def make_dataset(
     modalities = tuple(modalities) if not isinstance(modalities, str) else (modalities,)
     if len(modalities) != 2:
         raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('cbct', 'ct')")
+    how = get_imaging(imaging)
     if name == "phantom":
         from regenv.synthesis.phantom import PhantomDataset
 
@@ -63,15 +65,23 @@ def make_dataset(
     if name == "shapes":
         from regenv.synthesis.shapes import ShapesDataset
 
-        population = None if model in LINEAR_MODELS else (recipe, field_of_view or "")
-        return ShapesDataset(split, ndim, imaging, slices, extent_mm, population)
+        if how.view_ndim(ndim) != ndim:
+            raise OptionError(f"dataset='shapes' has no {how.noun}; use dataset='phantom' or your own data")
+        population = (recipe, field_of_view or "") if pose_model(model).needs_population else None
+        return ShapesDataset(split, ndim, slices if how.slabs else 0, extent_mm, population)
     if name.startswith("folder:") and name.strip() != "folder:":
         from regenv.data.folder import FolderDataset
         from regenv.synthesis.simulate import simulated_cbct
 
         path = name[len("folder:") :]
         return FolderDataset(
-            path, split=split, modalities=modalities, model=model, ndim=ndim, imaging=imaging, simulate=simulated_cbct
+            path,
+            split=split,
+            modalities=modalities,
+            model=model,
+            ndim=ndim,
+            single_slice=kind.slabs,
+            simulate=simulated_cbct,
         )
     if is_layout(name):
         return make_layout(name, split=split, modalities=modalities, model=model, ndim=ndim)

@@ -8,7 +8,6 @@ from regenv.data.cache import progress
 from regenv.data.pair import ImagePair
 
 SPLITS = ("train", "validation", "test")
-LINEAR_MODELS = ("rigid", "similarity", "affine")
 """Transform models that find a matrix; any other is given one, a pair's alignment, and finds what is left."""
 
 

@@ -16,7 +16,6 @@ from regenv.core.image import Image
 from regenv.core.labels import label_resample
 from regenv.data import manifest
 from regenv.data.cache import MemoryCache
-from regenv.data.dataset import LINEAR_MODELS
 from regenv.data.frames import case_generator, tilt_moving, with_random_frame
 from regenv.data.image_io import check_same_grid, read_header, read_image, read_labels
 from regenv.data.landmark_files import check_inside, read_landmarks
@@ -25,6 +24,7 @@ from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.transform_files import overlap, read_transform
 from regenv.errors import DataError
+from regenv.poses import pose_model
 
 Simulate = Callable[[Image, str], Image]
 """Makes a CBCT from a CT and a name."""
@@ -54,7 +54,7 @@ class FolderDataset:
         modalities: Of fixed and moving image, for rows that do not say.
         model: Transform model that the true transforms must belong to.
         ndim: 2 or 3; images of another dimension are refused.
-        imaging: As in :func:`regenv.datasets.make_dataset`; ``"slice"`` takes fixed volumes of one slice.
+        single_slice: Whether the fixed image may be a volume of one slice.
         simulate: Makes a CBCT from a CT and the row's id, for rows that ask for it;
             :func:`regenv.datasets.make_dataset` gives one.
 
@@ -77,7 +77,7 @@ class FolderDataset:
         modalities: Sequence[str] = ("cbct", "ct"),
         model: str = "rigid",
         ndim: int = 3,
-        imaging: str = "volume",
+        single_slice: bool = False,
         simulate: Simulate | None = None,
     ) -> None:
         place = Path(path).expanduser().absolute()
@@ -90,7 +90,7 @@ class FolderDataset:
         problems = []
         for row in rows:
             try:
-                check_row(row, ndim, model, imaging)
+                check_row(row, ndim, model, single_slice)
             except DataError as error:
                 problems.append(f"line {row.line}: {error}")
         manifest.raise_problems(self._manifest, problems)
@@ -125,7 +125,7 @@ class FolderDataset:
             rng = case_generator("folder", row.id, k)
             # Where landmarks are the only truth, a crop would cut some of it off.
             known = base.truth is not None and base.truth.transform is not None
-            deformable = self.model not in LINEAR_MODELS
+            deformable = pose_model(self.model).takes_alignment
             base = base if deformable else tilt_moving(base, rng)
             pair = (
                 with_random_frame(base, rng) if known and not deformable else with_random_frame(base, rng, max_crop=0.0)
@@ -141,14 +141,14 @@ class FolderDataset:
             raise DataError(f"{self._manifest.name} line {row.line}: {error}") from error
 
 
-def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
+def check_row(row: Row, ndim: int, model: str, single_slice: bool = False) -> None:
     """Checks all that a row names, short of reading voxels.
 
     Args:
         row: The row.
         ndim: 2 or 3.
         model: Name of the transform model.
-        imaging: ``"slice"`` where the fixed image may be a volume of one slice.
+        single_slice: Whether the fixed image may be a volume of one slice.
 
     Raises:
         DataError: What is wrong and how to mend it, without the manifest's name and line.
@@ -157,7 +157,7 @@ def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
         raise DataError(
             f"simulate needs a volume, and this environment registers {ndim}-D images; use a 3-D environment"
         )
-    fixed = read_header(row.fixed, ndim=ndim, single_slice=imaging == "slice").grid
+    fixed = read_header(row.fixed, ndim=ndim, single_slice=single_slice).grid
     moving = fixed if row.moving == row.fixed else read_header(row.moving, ndim=ndim).grid
     for side, grid in (("fixed", fixed), ("moving", moving)):
         for what in ("mask", "labels"):
@@ -169,7 +169,7 @@ def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
         _check_enough(landmarks[0], Path(row.fixed_landmarks or "").name)
     transform = np.eye(ndim + 1) if row.aligned else None
     if row.transform is not None:
-        transform = read_transform(Path(row.transform), ndim, model if model in LINEAR_MODELS else "affine")
+        transform = read_transform(Path(row.transform), ndim, model)
     if transform is not None and overlap(fixed, moving, transform) == 0:
         given = "the files' own frames" if row.aligned else f"transform {Path(row.transform or '').name}"
         raise DataError(
@@ -182,7 +182,7 @@ def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
 def _check_alignment(row: Row, fixed: Grid, moving: Grid, model: str) -> None:
     """Raises where the alignment cannot be read, or a deformable environment would begin beside the moving image."""
     alignment = read_alignment(row, fixed, moving)
-    if (model in LINEAR_MODELS and row.alignment is None) or overlap(
+    if (row.alignment is None and not pose_model(model).takes_alignment) or overlap(
         fixed, moving, np.eye(fixed.ndim + 1) if alignment is None else alignment
     ) > 0:
         return

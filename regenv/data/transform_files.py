@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,7 @@ from regenv.data.frames import inside
 from regenv.data.itk import quiet
 from regenv.data.transform_checks import check_transform, not_linear, unreadable
 from regenv.errors import DataError
-
-_UNITS: Mapping[str, Callable[[float], float]] = {
-    "rigid": lambda scale: 1.0,
-    "similarity": lambda scale: max(scale, 1e-12),
-}
-"""Length of the axes under a model's transforms, from their mean length; other models leave it open."""
+from regenv.poses import pose_model
 
 
 def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
@@ -26,7 +20,7 @@ def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
     Args:
         path: A transform file of ITK: ``.tfm``, ``.txt``, ``.h5``, ``.mat``.
         ndim: 2 or 3.
-        model: ``"rigid"``, ``"similarity"`` or ``"affine"``.
+        model: Name of the pose model; to one that takes an alignment any linear transform will do.
 
     Returns:
         ``(ndim + 1, ndim + 1)`` matrix.
@@ -56,8 +50,8 @@ def read_transform(path: Path, ndim: int, model: str) -> FloatArray:
         raise DataError(f"transform {path.name} is {len(matrix) - 1}-D and the images are {ndim}-D")
     linear = matrix[:ndim, :ndim]
     scale = float(abs(np.linalg.det(linear)) ** (1 / ndim))
-    if model in _UNITS:
-        unit = _UNITS[model](scale)
+    if pose_model(model).orthonormal:
+        unit = max(scale, 1e-12) if pose_model(model).scaled else 1.0
         if not np.allclose(linear.T @ linear, unit**2 * np.eye(ndim), atol=2e-3) or np.linalg.det(linear) <= 0:
             raise DataError(
                 f"transform {path.name} is not {model} (its axes scale by {scale:.4f} in the mean or shear); use an "

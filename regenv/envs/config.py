@@ -211,7 +211,7 @@ def make_config(
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
-    if config.reward_region == "volume" and "volume" not in config.imaging.observations(task.ndim):
+    if config.reward_region != "view" and "volume" not in config.imaging.observations(task.ndim):
         raise OptionError("reward_region='volume' needs a 3-D environment; here the view is the whole fixed image")
     if config.deformation is not None and not pose_model(task.model).needs_population:
         raise OptionError(

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from regenv.data.cache import MemoryCache
-from regenv.data.dataset import LINEAR_MODELS, SPLITS
+from regenv.data.dataset import SPLITS
 from regenv.data.frames import MAX_CROP, case_generator, tilt_moving, with_random_frame
 from regenv.data.layouts._slices import slice_pair
 from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair
 from regenv.errors import DataError, check_option
+from regenv.poses import pose_model
 
 COMMON_OPTIONS = {
     "frame": ("random", "file"),
@@ -146,7 +147,7 @@ class LayoutDataset:
         self.split = split
         self.ndim = ndim
         self.layout = layout.name
-        self._deformable = model not in LINEAR_MODELS
+        self._deformable = pose_model(model).takes_alignment
         self._axial = layout.axial
         self._random = options["frame"] == "random"
         root = Path(path).expanduser().absolute()
