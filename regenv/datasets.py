@@ -80,7 +80,7 @@ def make_dataset(
             modalities=modalities,
             model=model,
             ndim=ndim,
-            single_slice=kind.slabs,
+            single_slice=how.slabs,
             simulate=simulated_cbct,
         )
     if is_layout(name):
