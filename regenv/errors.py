@@ -15,10 +15,6 @@ class OptionError(ValueError):
     """A keyword has an unknown value; the message lists the known ones and the nearest."""
 
 
-class CacheError(OSError):
-    """A generated case could not be stored; the message names the path and the mend."""
-
-
 class WithheldError(RuntimeError):
     """The truth was asked for where it is withheld (the test split)."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from regenv.actions import ActionScheme, default_steps, default_stop, make_actions
 from regenv.catalogue import get_task
-from regenv.data.dataset import Dataset, Prepared
+from regenv.data.dataset import Dataset, Supplied
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
@@ -38,6 +38,7 @@ class Config:
         dataset: ``"phantom"``, ``"shapes"``, ``"folder:PATH"``, the layout of a public data set such as ``"ixi:PATH"``
             (:mod:`regenv.data.layouts`), or any object that is a :class:`regenv.data.dataset.Dataset` (its own split
             counts then).
+        subjects: How many training subjects an embedded data set has, each varied without end; None for no end.
         field_of_view: Which variant of the embedded anatomy is shown; the id's page lists them.
         deformation: Population model of an id that ends in SDM: a file of
             :class:`regenv.poses.deformation.StatisticalDeformation`, or one of them; None for the id's own.
@@ -78,6 +79,7 @@ class Config:
     stop: bool
     split: str = "train"
     dataset: str | Dataset = "phantom"
+    subjects: int | None = None
     deformation: Any = None
     observation: str = "slices"
     dtype: str = "uint8"
@@ -100,8 +102,14 @@ class Config:
         if not isinstance(self.dataset, str):
             return self.dataset
         extent_mm = self.view_size * self.view_spacing_mm
-        dataset = self.task.dataset(self.dataset, self.split, field_of_view=self.field_of_view, extent_mm=extent_mm)
-        if prepare and isinstance(dataset, Prepared):
+        dataset = self.task.dataset(
+            self.dataset,
+            self.split,
+            field_of_view=self.field_of_view,
+            extent_mm=extent_mm,
+            subjects=self.subjects,
+        )
+        if prepare and isinstance(dataset, Supplied):
             dataset.prepare()
         return dataset
 
@@ -169,6 +177,10 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "stop": (lambda s: isinstance(s, bool), "True or False"),
     "goal": (lambda g: isinstance(g, Real) and float(g) >= 0, "a number that is not negative"),
+    "subjects": (
+        lambda n: isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1,
+        "a whole number of at least 1",
+    ),
     "threads": (lambda t: isinstance(t, Integral) and int(t) >= 1, "a whole number of at least 1"),
 }
 """What some keywords have to be, where they are given."""
@@ -203,6 +215,8 @@ def make_config(
     chosen = _preset_keywords(task, preset, given) | given
     if _split(given) == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")
+    if "subjects" in given and not isinstance(given.get("dataset", "phantom"), str):
+        raise OptionError(f"subjects={given['subjects']!r} is for an embedded data set; a data set object has its own")
     _check_numbers(chosen)
     config = Config(task=task, **(_task_defaults(task, chosen) | chosen))
     check_option("dtype", config.dtype, DTYPES)

@@ -64,6 +64,8 @@ class RegistrationEnv(gym.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Draws a pair and a start from the generator alone; ``options={"pair": id, "start": matrix}`` pins them."""
         super().reset(seed=seed)
+        if seed is not None:
+            self._engine.seeded(0)
         self._engine.begin(0, self.np_random, options)
         self._engine.refresh()
         self._last_action = None

@@ -209,6 +209,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
             generator, used = seeding.np_random(value)
             self._generators[lane : lane + 1] = [generator]
             self._seeds[lane : lane + 1] = [used]
+            self._engine.seeded(lane)
 
     def _reset_mask(self, mask: Any) -> NDArray[np.bool_]:
         if mask is None:

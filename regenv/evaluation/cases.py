@@ -11,7 +11,7 @@ import numpy as np
 
 from regenv.core.geometry import FloatArray
 from regenv.data.cache import progress
-from regenv.data.dataset import Dataset
+from regenv.data.dataset import Dataset, count_of
 from regenv.data.layouts import is_layout
 from regenv.data.pair import ImagePair
 from regenv.envs.config import Config
@@ -73,7 +73,7 @@ def with_cases(track: Track, limit: int | None = None) -> Track:
         DataError: If a pair has no truth, or no start of its range is far enough away.
     """
     dataset, config = track_dataset(track), track.config(misalignment=track.starts["misalignment"])
-    count = len(dataset.ids) if limit is None else min(limit, len(dataset.ids))
+    count = count_of(dataset, limit)
     if count == 0:
         raise DataError(f"{dataset.name} has no pair in its {dataset.split!r} split, so track {track.name} has no case")
     process = config.make_process(1)
