@@ -61,6 +61,11 @@ def digest(generator: str, version: int, /, **parameters: object) -> str:
     return f"{generator}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
+def is_writable() -> bool:
+    """Whether anything can be kept; warns the first time that it cannot."""
+    return _writable(cache_dir())
+
+
 def is_cached(key: str) -> bool:
     """Whether :func:`cached` would find something under ``key`` without making it."""
     return _path(key).is_file()

@@ -52,6 +52,10 @@ class Procedural:
 
     Raises:
         OptionError: On an unknown split, or ``subjects`` under 1 or not for training.
+
+    Attributes:
+        spec: Keywords that make the same data set in another process.
+        mirrors: Whether a subject's mirror image could be a subject.
     """
 
     name: str
@@ -79,7 +83,7 @@ class Procedural:
         else:
             self.ids = tuple(f"{stem}-{split}-{i:04d}" for i in range(cases[split]))
             self.subjects = tuple(f"{who}-{split}-{i % SUBJECTS[split]:02d}" for i in range(cases[split]))
-        self._spec = {**spec, "split": split}
+        self.spec = {**spec, "split": split}
         self._held: MemoryCache[ImagePair] = MemoryCache(HELD_BYTES)
 
     def load(self, index: int) -> ImagePair:
@@ -109,7 +113,7 @@ class Procedural:
         if os.environ.get("REGENV_PREPARE") != "0":
             missing = [number for number in subjects if not self.is_kept(number)]
             if missing:
-                want(self._spec, missing)
+                want(self.spec, missing)
 
     def is_kept(self, number: int) -> bool:
         """Whether the cache holds a subject."""

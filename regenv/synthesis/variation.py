@@ -99,8 +99,7 @@ def varied(pair: ImagePair, rng: np.random.Generator, mirrors: bool = False) -> 
         pair = mirrored(pair, np.arange(pair.ndim) == 0)
     tones = draw_tone(pair.fixed, rng), draw_tone(pair.moving, rng)
     if pair.cameras:
-        moved = _resampled(pair.fixed, None, None, None, tones[0], rng)[0] if pair.fixed.modality != "depth" else None
-        return pair if moved is None else replace(pair, fixed=moved)
+        return replace(pair, fixed=_resampled(pair.fixed, None, None, None, tones[0], rng)[0])
     return warped(pair, draw_warp(pair.fixed.grid, rng), rng, tones)
 
 
@@ -127,7 +126,10 @@ def draw_tone(image: Image, rng: np.random.Generator) -> NDArray[np.float32]:
     some = image.array.ravel()[::97]
     bottom, top = float(image.array.min()), float(some.max())
     gain, bend, noise = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0, 1)
-    if get_modality(image.modality).hounsfield:
+    modality = get_modality(image.modality)
+    if not modality.toned:
+        gain, bend, noise = 0.0, 0.0, 0.0
+    elif modality.hounsfield:
         gain, bend, noise = _HU_GAIN * gain, 0.0, _HU_NOISE * noise
         bottom = min(bottom, image.background)
     else:

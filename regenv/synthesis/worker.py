@@ -1,4 +1,4 @@
-"""A background process that makes subjects: ``python -m regenv.synthesis.worker PARENT``, see ``workers.py``."""
+"""A process that makes subjects: ``python -m regenv.synthesis.worker PARENT [urgent]``, see ``workers.py``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _wanted: dict[tuple[str, int], None] = {}  # data set and subject, in the order 
 _lock = threading.Lock()
 
 
-def main(parent: int) -> None:
+def main(parent: int, urgent: bool) -> None:
     """Makes what it is told until there has been nothing to do for a while, or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end is noticed
-    with contextlib.suppress(OSError):
-        os.nice(10)
+    if not urgent:
+        with contextlib.suppress(OSError):
+            os.nice(10)
     threading.Thread(target=_read, daemon=True).start()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     datasets: dict[str, Procedural] = {}
@@ -40,7 +41,7 @@ def main(parent: int) -> None:
         for spec, number in jobs:
             if spec not in datasets:
                 datasets[spec] = _dataset(json.loads(spec))
-            with _one_of_few():
+            with contextlib.nullcontext() if urgent else _one_of_few():
                 done = datasets[spec].keep(number)
             if done:
                 with _lock:
@@ -95,4 +96,4 @@ def _one_of_few() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), urgent="urgent" in sys.argv)

@@ -32,10 +32,13 @@ class Workers:
 
     Args:
         count: How many.
+        urgent: Whether somebody waits for them: then they do not step back behind other processes, nor share places
+            with other parents' workers.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, urgent: bool = False) -> None:
         self.count = count
+        self.urgent = urgent
         self.deaths = 0
         self._parent = os.getpid()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -83,7 +86,7 @@ class Workers:
         self.deaths += sum((process.returncode or 0) > 0 for process in self._processes)
         self._processes = running
         while len(self._processes) < self.count and self.deaths < _MOST_DEATHS:
-            process = _start()
+            process = _start(self.urgent)
             if process is None:
                 self.deaths = _MOST_DEATHS
                 return
@@ -92,14 +95,14 @@ class Workers:
                 _tell(process, message)
 
 
-def _start() -> subprocess.Popen[bytes] | None:
+def _start(urgent: bool) -> subprocess.Popen[bytes] | None:
     """A worker; None where no process can be started."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "REGENV_NUM_THREADS"), "1")
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "regenv.synthesis.worker", str(os.getpid())],
+            [sys.executable, "-m", "regenv.synthesis.worker", str(os.getpid()), *(["urgent"] if urgent else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env={**os.environ, **one, "PYTHONPATH": path, "REGENV_PREPARE": "0"},
