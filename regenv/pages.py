@@ -235,7 +235,8 @@ def _starting_state(p: _Parts) -> str:
     )
     begun = p.poses.words.start.format(widths=widths, framing=framing, nearest=p.poses.nearest)
     return (
-        f"A pair of the split, and {begun} On the test split a pair has one start, a function of the pair. "
+        f"A pair of the split, and {begun} Training subjects have no end and are varied (`subjects=N` limits them). On "
+        "the test split a pair has one start, a function of the pair. "
         f'`reset(options={{"pair": id, "start": {p.poses.words.array}}})` pins either.'
     )
 

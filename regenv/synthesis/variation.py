@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ from regenv.core.image import Image
 from regenv.data.pair import ImagePair, Truth
 from regenv.modality import get_modality
 
-_NODES = 40
-"""The warp is computed at so many points along the fixed image, 15 to a wave or more, and is linear between them."""
+F = TypeVar("F", bound=np.floating[Any])
+
+_NODES = 28
+"""The warp is computed at so many points along the fixed image, 17 to a wave or more, and is linear between them."""
 
 _WAVES = 5
 _STEEPEST = 0.05
@@ -70,7 +72,11 @@ class SmoothWarp:
     def __call__(self, points: FloatArray) -> FloatArray:
         """Where physical points ``(..., d)`` are mapped."""
         local = transform_points(np.linalg.inv(self.frame), points)
-        return transform_points(self.frame, local * (1 + self.stretch) + self._waves(local))
+        return transform_points(self.frame, local + self.displacement(local))
+
+    def displacement(self, local: NDArray[F]) -> NDArray[F]:
+        """How far local points ``(..., d)`` are moved, in their precision."""
+        return local * self.stretch.astype(local.dtype) + self._waves(local)
 
     def inverse(self, points: FloatArray) -> FloatArray:
         """What is mapped to physical points ``(..., d)``, to 1e-9 mm."""
@@ -82,8 +88,9 @@ class SmoothWarp:
                 break
         return transform_points(self.frame, local)
 
-    def _waves(self, local: FloatArray) -> FloatArray:
-        moved: FloatArray = (np.sin(local @ self.numbers.T + self.phases) - np.sin(self.phases)) @ self.amplitudes
+    def _waves(self, local: NDArray[F]) -> NDArray[F]:
+        numbers, amplitudes, phases = (a.astype(local.dtype) for a in (self.numbers, self.amplitudes, self.phases))
+        moved: NDArray[F] = (np.sin(local @ numbers.T + phases) - np.sin(phases)) @ amplitudes
         return moved
 
 
@@ -232,12 +239,14 @@ def _displacements(
     crop = np.zeros(d, int)
     if warp is None:
         return np.repeat(nodes, 2, axis=0) if d == 2 else nodes, crop
-    axes = [np.arange(n) * s for n, s in zip(counts, step, strict=True)]
-    index = np.stack(np.meshgrid(*axes[::-1], indexing="ij")[::-1], axis=-1).astype(np.float64)
-    there = transform_points(grid.physical_to_index, warp(transform_points(grid.index_to_physical, index)))
-    nodes[..., :d] = (there - index).astype(np.float32)
+    axes = [np.arange(n, dtype=np.float32) * s for n, s in zip(counts, step.astype(np.float32), strict=True)]
+    index = np.stack(np.meshgrid(*axes[::-1], indexing="ij")[::-1], axis=-1)
+    to_local = (np.linalg.inv(warp.frame) @ grid.index_to_physical).astype(np.float32)
+    from_local = (grid.physical_to_index @ warp.frame).astype(np.float32)
+    moves = warp.displacement(index @ to_local[:d, :d].T + to_local[:d, d]) @ from_local[:d, :d].T
+    nodes[..., :d] = moves
     for axis in range(d):
-        moved = np.moveaxis(there[..., axis] - index[..., axis], d - 1 - axis, 0)
+        moved = np.moveaxis(moves[..., axis], d - 1 - axis, 0)
         last = counts[axis] - 2
         beyond = max(-float(moved[0].min()), float(moved[last : last + 2].max()), 0.0)
         crop[axis] = min(int(np.ceil(1.15 * beyond - 0.5)), grid.size[axis] // 8) if beyond > 0.5 else 0
