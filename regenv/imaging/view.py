@@ -81,6 +81,13 @@ class View:
         matrix[: self.ndim, self.ndim] = -(self.size - 1) / 2 * spacing
         return matrix
 
+    def detector_planes(self, level: Level) -> NDArray[np.float64]:
+        """Planes ``(S, 3, 2)`` of a level of a 2-D view in mm about the middle of a detector."""
+        local = self.local(level)
+        planes = level.planes * local[0, 0]
+        planes[:, 0] += local[:2, 2]
+        return planes
+
     def stack(self, fixed: list[NDArray], moved: list[NDArray]) -> NDArray:
         """Observations ``(B, *shape)`` from the rendered levels ``(B, S, H, W)`` of both images; a fresh array."""
         batch = fixed[0].shape[0]

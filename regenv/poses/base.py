@@ -72,60 +72,48 @@ class PoseModel(Protocol):
     @classmethod
     def of(cls, ndim: int, population: Callable[[], Any] | None) -> PoseModel:
         """The model of a dimension; ``population`` gives the fitted model where one is needed."""
-        ...
 
     @property
     def ndim(self) -> int:
         """2 or 3."""
-        ...
 
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each degree of freedom."""
-        ...
 
     @property
     def units(self) -> tuple[str, ...]:
         """Unit of each degree of freedom: ``"mm"``, ``"deg"``, ``"%"`` or ``"sd"``."""
-        ...
 
     @property
     def n_parameters(self) -> int:
         """Number of degrees of freedom, K."""
-        ...
 
     @property
     def bound(self) -> float:
         """Largest absolute value of a parameter, or infinity."""
-        ...
 
     @property
     def about(self) -> str:
         """What a page adds of this very model; empty for nothing."""
-        ...
 
     @property
     def origin(self) -> NDArray[np.float64]:
         """The pose that changes nothing."""
-        ...
 
     def checked(self, pose: ArrayLike) -> NDArray[np.float64]:
         """A copy of a pose as float64; ValueError where it is none of this model."""
-        ...
 
     def contains(self, matrix: NDArray[np.float64]) -> bool:
         """Whether a true ``(d + 1, d + 1)`` transform is itself a pose of the model."""
-        ...
 
     def fit_points(
         self, points: NDArray[np.float64], partners: NDArray[np.float64], scene: Scene
     ) -> NDArray[np.float64]:
         """The pose that carries points ``(N, d)`` nearest to their partners; DataError where they do not decide it."""
-        ...
 
     def carry(self, pose: NDArray[np.float64], points: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
         """Where a pose carries fixed physical points ``(N, d)``, in mm."""
-        ...
 
     def start(
         self,
@@ -135,15 +123,12 @@ class PoseModel(Protocol):
         scene: Scene,
     ) -> NDArray[np.float64]:
         """A random start within ``widths (K,)``, about the true pose where it depends on that."""
-        ...
 
     def to_sitk_transform(self, pose: NDArray[np.float64], scene: Scene) -> SitkTransform:
         """A pose as a SimpleITK transform from fixed to moving points."""
-        ...
 
     def lanes(self, count: int, reach_mm: float, threads: int | None = None) -> PoseLanes:
         """Room for the poses of ``count`` cases side by side; see :class:`PoseLanes`."""
-        ...
 
 
 class Remaining(Protocol):
@@ -152,11 +137,9 @@ class Remaining(Protocol):
     @property
     def coefficients(self) -> NDArray[np.float64]:
         """``(K,)`` steps that would lead to the truth, or to the best that the model can do."""
-        ...
 
     def errors(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean distance in mm ``(A,)`` of the points from where they belong, after each of the steps ``(A, K)``."""
-        ...
 
 
 class PoseLanes(Protocol):
@@ -170,23 +153,18 @@ class PoseLanes(Protocol):
 
     def load(self, lane: int, scene: Scene, target: Target | None) -> None:
         """Told when a lane gets a new case."""
-        ...
 
     def advance(self, poses: Poses, steps: NDArray[np.float64]) -> Poses:
         """Poses of all lanes after one step ``(B, K)``; a lane of zeros keeps its pose bit for bit."""
-        ...
 
     def tre(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
         """Mean TRE ``(B,)`` in mm of some lanes, where the truth is known."""
-        ...
 
     def between(self, poses: Poses, others: Poses, lanes: slice) -> NDArray[np.float64]:
         """Steps ``(B, K)`` of the way from some poses to others, in the lanes' frames."""
-        ...
 
     def remaining(self, pose: NDArray[np.float64], lane: int) -> Remaining:
         """What is left to do on a lane whose truth is known."""
-        ...
 
 
 def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> NDArray[np.float64]:
