@@ -139,7 +139,7 @@ class _View:
     """Fixed image, its gradients and normal matrices on one view, and the search on it."""
 
     def __init__(self, fixed: _Source, moving: _Source, level: Level, metric: Similarity, linear: bool) -> None:
-        from regenv.alignment.refine_kernels import gradients, normal_matrices
+        from regenv.core._refine_kernels import gradients, normal_matrices
 
         self.level, self.metric, self.linear, self.moving = level, metric, linear, moving
         self.model = get_model("rigid", 3)
@@ -158,7 +158,7 @@ class _View:
 
     def _sample(self, source: _Source, pose: FloatArray, out: NDArray, valid: NDArray) -> None:
         """The image on the view, in [0, 1], and where it is known."""
-        from regenv.alignment.refine_kernels import drop_padding
+        from regenv.core._refine_kernels import drop_padding
 
         image = source.image
         addresses, shapes = array_addresses([image.array])
@@ -198,7 +198,7 @@ class _View:
 
     def _step(self) -> FloatArray:
         """Motion (mm, degrees) that explains the moved image best, at most 3 in each."""
-        from regenv.alignment.refine_kernels import conditional_sums, right_side
+        from regenv.core._refine_kernels import conditional_sums, right_side
 
         counts, sums, squares = np.zeros(BINS), np.zeros(BINS), np.zeros(BINS)
         conditional_sums(self.fixed, self.moved, self.mask, self.valid, BINS, counts, sums, squares)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 from regenv.core.geometry import FloatArray
 from regenv.core.points import mean_error
@@ -25,7 +26,6 @@ from regenv.errors import near_miss
 from regenv.evaluation.answers import Answer, read_answer
 from regenv.evaluation.numbers import rounded, scene_from_json, scene_to_json, target_from_json, target_to_json
 from regenv.evaluation.score import SCORE_VERSION, Scale
-from regenv.evaluation.toml import dumps
 from regenv.files import write_atomically
 from regenv.poses.base import PoseModel
 from regenv.reading import gunzip, parse_json, parse_toml, read_bounded
@@ -218,7 +218,7 @@ class Track:
             # No name and no time in the gzip header: the same cases give the same file.
             write_atomically(folder / header["cases"], gzip.compress(f"[{records}]\n".encode(), 9, mtime=0))
         path = folder / f"{self.name}.toml"
-        write_atomically(path, dumps({**header, **tables}).encode())
+        write_atomically(path, tomli_w.dumps({**header, **tables}).encode())
         return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -10,25 +9,7 @@ import pytest
 
 from regenv.core.points import mean_tre
 from regenv.evaluation.cases import generator_of, track_dataset
-from regenv.evaluation.toml import dumps
 from regenv.evaluation.track import TrackError, bind, find_track, read_track, track_names
-
-
-def test_toml_is_read_back():
-    document = {
-        "text": 'a "quote", a \\ and ünïcode\n\x7f',
-        "n": 3,
-        "x": 1e-05,
-        "whole": 2.0,
-        "yes": True,
-        "list": [1, 2.5, "b", [True]],
-        "table": {"inner": {"deep": 1}, "odd key!": "v"},
-        "empty": {},
-    }
-    assert tomllib.loads(dumps(document)) == document
-    assert tomllib.loads(dumps({"a": None, "b": 1})) == {"b": 1}
-    with pytest.raises(TypeError, match="no set"):
-        dumps({"a": {1, 2}})
 
 
 def test_saved_track_is_the_same(real_track, tmp_path):

@@ -10,11 +10,11 @@ import tomllib
 from dataclasses import replace
 
 import pytest
+import tomli_w
 
 from regenv.evaluation.episodes import EPISODES
 from regenv.evaluation.method import Method
 from regenv.evaluation.submission import HEADER, read_header
-from regenv.evaluation.toml import dumps
 from regenv.fields import FieldError, check_transform, lookalike
 from regenv.leaderboard import escape, table
 from regenv.leaderboard.migrate import migrate
@@ -307,7 +307,7 @@ def first_schema(folder):
     document.update(schema=1)
     del document["timing"], document["method"]["training"], document["method"]["commit"]
     document["method"]["training_data"] = "pairs"
-    (folder / HEADER).write_text(dumps(document))
+    (folder / HEADER).write_text(tomli_w.dumps(document))
 
 
 def test_rows_of_the_first_schema_are_migrated(row):

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tomli_w
 
 from regenv.evaluation.episodes import EPISODES, Episode
 from regenv.evaluation.submission import HEADER
-from regenv.evaluation.toml import dumps
 from regenv.evaluation.track import bind, find_track
 from regenv.leaderboard.replay import Process
 from regenv.leaderboard.verify import KINDS, LEVELS, find_rows, verify
@@ -30,7 +30,7 @@ def edit_header(folder, **changes):
     document = tomllib.loads((folder / HEADER).read_text())
     for key, value in changes.items():
         document.pop(key) if value is None else document.update({key: value})
-    (folder / HEADER).write_text(dumps(document))
+    (folder / HEADER).write_text(tomli_w.dumps(document))
 
 
 def edit_lines(folder, edit):
