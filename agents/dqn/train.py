@@ -101,23 +101,19 @@ def _training_split(env_id: str, dataset: str | Dataset) -> Dataset:
 
 def _prepare(folder: Path, config: DQNConfig, seed: int, resume: bool, checkpoint: str) -> None:
     """Makes the run's folder, or checks that what is there is the run to go on with."""
-    record = {"seed": seed, "config": asdict(config)}
+    own = asdict(config)
     if resume:
         if not (folder / checkpoint).is_file():
             raise FileNotFoundError(f"nothing to resume in {folder}: it holds no {checkpoint}; leave out --resume")
         before = json.loads((folder / "run.json").read_text())
-        changed = {
-            key
-            for key in ("env_id", "learning_rate", "gamma")
-            if before["config"].get(key) != record["config"][key]  # type: ignore[index]
-        }
+        changed = {key for key in ("env_id", "learning_rate", "gamma") if before["config"].get(key) != own[key]}
         if changed or before["seed"] != seed:
             different = ", ".join(sorted(changed)) or "seed"
             raise ValueError(f"{folder} was begun with another {different}; use the same, or another --out")
     elif (folder / checkpoint).exists():
         raise FileExistsError(f"{folder} already holds a run: go on with --resume, or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "run.json", (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(folder / "run.json", (json.dumps({"seed": seed, "config": own}, indent=1) + "\n").encode())
 
 
 def _model(config: DQNConfig, pairs: Dataset, folder: Path, seed: int, resume: bool, threads: int) -> Any:
@@ -197,29 +193,18 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m agents.dqn.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", type=int, help="transitions (default: the preset's)")
+    parser.add_argument("--steps", dest="total_steps", type=int, help="transitions (default: the preset's)")
     parser.add_argument("--minutes", type=float, help="end after this long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", default="default", help="a table of dqn.toml: default or quick")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--keep-buffer", action="store_true", help="checkpoints hold the replay buffer (GB)")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--env", help="the environment's id (default: the preset's)")
+    parser.add_argument("--env", dest="env_id", help="the environment's id (default: the preset's)")
     parser.add_argument("--dataset", default="phantom")
     chosen = parser.parse_args(arguments)
     try:
-        policy = train(
-            chosen.out,
-            chosen.steps,
-            chosen.minutes,
-            chosen.seed,
-            preset=chosen.preset,
-            resume=chosen.resume,
-            keep_buffer=chosen.keep_buffer,
-            threads=chosen.threads,
-            dataset=chosen.dataset,
-            env_id=chosen.env,
-        )
+        policy = train(**vars(chosen))
     except KeyboardInterrupt:
         print(f"\nstopped; {chosen.out} holds a checkpoint: go on with the same command and --resume", file=sys.stderr)
         return 130
