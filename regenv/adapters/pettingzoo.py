@@ -8,7 +8,7 @@ setting of Miao et al., "Dilated FCN for multi-agent 2D/3D medical image registr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -95,7 +95,7 @@ def _restored(env_id: str, keywords: dict[str, Any], episode: dict[str, Any] | N
     return env
 
 
-class _Member:
+class _Member(NamedTuple):
     """One agent: what it sees, and what its actions mean.
 
     Attributes:
@@ -103,9 +103,8 @@ class _Member:
         renderer: Of its region; None for the whole view.
     """
 
-    def __init__(self, table: NDArray[np.float64], renderer: Renderer | None) -> None:
-        self.table = table
-        self.renderer = renderer
+    table: NDArray[np.float64]
+    renderer: Renderer | None
 
 
 def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], size: int) -> dict[str, _Member]:
@@ -151,15 +150,10 @@ def spread(count: int, view: View) -> NDArray[np.float64]:
 
     A Halton sequence (Halton, Numer. Math. 2 (1960) 84-90), so that more agents leave the others where they are.
     """
-    points = np.zeros((count, view.ndim))
-    for i in range(1, count):
-        for axis, prime in enumerate((2, 3, 5)[: view.ndim]):
-            share, index, place = 1.0, i, 0.0
-            while index:
-                share /= prime
-                place += share * (index % prime)
-                index //= prime
-            points[i, axis] = place - 0.5
+    from scipy.stats import qmc
+
+    points = qmc.Halton(view.ndim, scramble=False).random(count) - 0.5
+    points[0] = 0.0
     return points * view.extent_mm / 2
 
 
@@ -253,13 +247,8 @@ class _ParallelRegistration:
         coefficients, stop = self._combined(actions)
         rewards, terminated, truncated = self._engine.advance(coefficients[None], np.array([stop]))
         names = self.agents
-        results = (
-            self._observations(),
-            dict.fromkeys(names, float(rewards[0])),
-            dict.fromkeys(names, bool(terminated[0])),
-            dict.fromkeys(names, bool(truncated[0])),
-            self._infos(),
-        )
+        shared = (dict.fromkeys(names, value.item()) for value in (rewards[0], terminated[0], truncated[0]))
+        results = (self._observations(), *shared, self._infos())
         if terminated[0] or truncated[0]:
             self.agents = []
         return results
