@@ -29,23 +29,23 @@ def save_policy(
     torch = require("torch", "agents")
     images = torch.zeros((2, *shape), dtype=torch.uint8)
     model = exported(OfBytes(network), {"observation": images}, ["values"])
-    write_policy(model, path, {"family": "rl", **metadata})
+    write_policy(model, path, metadata)
 
 
-def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says of the training, from a weight file's metadata."""
+def method_of(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of the agent, from a weight file's metadata."""
+    steps = f"{metadata.get('steps', 0):,} steps"
+    seeds = [metadata["seed"]] if "seed" in metadata else []
     return {
-        "seeds": [metadata["seed"]] if "seed" in metadata else [],
-        "budget": f"{metadata.get('steps', 0):,} steps, {metadata.get('minutes', 0):.0f} minutes",
+        "name": name,
+        "family": "rl",
+        "description": f"stable-baselines3 DQN, CnnPolicy, {steps}",
+        "training_data": str(metadata.get("training_data", "")),
+        "training": {"seeds": seeds, "budget": f"{steps}, {metadata.get('minutes', 0):.0f} minutes"},
     }
 
 
 def policy_metadata(name: str, metadata: Mapping[str, Any]) -> dict[str, str]:
     """What a policy file says of itself, from a weight file's metadata."""
-    return {
-        "name": name,
-        "description": f"stable-baselines3 DQN, CnnPolicy, {metadata['steps']:,} steps",
-        "training_data": str(metadata["training_data"]),
-        "training": json.dumps(training_of(metadata)),
-        "env_kwargs": json.dumps(metadata["env_kwargs"]),
-    }
+    method = method_of(name, metadata)
+    return {**method, "training": json.dumps(method["training"]), "env_kwargs": json.dumps(metadata["env_kwargs"])}

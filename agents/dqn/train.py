@@ -161,32 +161,24 @@ def _export(model: Any, config: DQNConfig, folder: Path, seed: int, minutes: flo
 
 
 @contextlib.contextmanager
-def _progress_bar(title: str, wanted: bool) -> Iterator[Callable[[float, str], None]]:
+def _progress_bar(title: str, wanted: bool, seconds: float = 20.0) -> Iterator[Callable[[float, str], None]]:
     """Gives a function that takes the share done and a line; a bar on a terminal, now and then a line elsewhere."""
-    if not wanted:
-        yield lambda done, text: None
-        return
-    if not sys.stderr.isatty():
-        yield _line_printer(title)
-        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    last, terminal = 0.0, sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not (wanted and terminal)) as bar:
         task = bar.add_task(title, total=1.0, text="")
-        yield lambda done, text: bar.update(task, completed=done, text=text)
 
+        def show(done: float, text: str) -> None:
+            nonlocal last
+            bar.update(task, completed=done, text=text)
+            if wanted and not terminal and time.monotonic() - last > seconds:
+                last = time.monotonic()
+                print(f"{title}: {100 * done:.0f} %, {text}", file=sys.stderr, flush=True)
 
-def _line_printer(title: str, seconds: float = 20.0) -> Callable[[float, str], None]:
-    last = [0.0]
-
-    def show(done: float, text: str) -> None:
-        if time.monotonic() - last[0] > seconds:
-            last[0] = time.monotonic()
-            print(f"{title}: {100 * done:.0f} %, {text}", file=sys.stderr, flush=True)
-
-    return show
+        yield show
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,6 +26,8 @@ from regenv.imaging.view import Level, View
 if TYPE_CHECKING:
     from regenv.imaging.renderer import Renderer
 
+_pettingzoo: Any = require("pettingzoo", "marl")
+
 COMBINATIONS = ("confidence", "mean", "vote")
 ONE = slice(0, 1)
 
@@ -64,7 +66,6 @@ def parallel_env(
         MissingExtraError: If PettingZoo is not installed.
         ValueError: On a bad keyword or value; the message names the mend.
     """
-    base = require("pettingzoo", "marl").ParallelEnv
     check_render_mode(render_mode)
     check_option("combine", combine, COMBINATIONS)
     config = make_config(env_id, preset, **keywords)
@@ -81,11 +82,10 @@ def parallel_env(
         )
     engine = Engine(config, lanes=1)
     team = _team(engine, agents, region_size)
-    kind: Any = type("RegistrationParallelEnv", (_ParallelRegistration, base), {})
     how = "sum" if agents == "axes" else combine
     own = {"agents": agents, "combine": combine, "region_size": region_size, "render_mode": render_mode}
     made_by = (env_id, {**own, "preset": preset, **keywords})
-    return kind(engine, team, how, combine == "confidence", render_mode, made_by)
+    return RegistrationParallelEnv(engine, team, how, combine == "confidence", render_mode, made_by)
 
 
 def _restored(env_id: str, keywords: dict[str, Any], episode: dict[str, Any] | None, rng: np.random.Generator) -> Any:
@@ -179,8 +179,8 @@ def region_view(view: View, imaging: Imaging, point: NDArray[np.float64], size: 
     return View(view.name, d, view.size, view.spacing_mm, (Level(planes, size),), False)
 
 
-class _ParallelRegistration:
-    """The environment; :func:`parallel_env` gives it PettingZoo's base class."""
+class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
+    """The environment that :func:`parallel_env` makes."""
 
     def __init__(
         self,
@@ -262,14 +262,6 @@ class _ParallelRegistration:
         if self.render_mode is None:
             return None
         return render_frame(self._engine, 0) if self.render_mode == "rgb_array" else render_ansi(self._engine, 0)
-
-    def close(self) -> None:
-        """Nothing is left open."""
-
-    @property
-    def unwrapped(self) -> Any:
-        """The environment itself."""
-        return self
 
     def _load_regions(self) -> None:
         """Shows the agents' regions of the case, where it is a new one."""
