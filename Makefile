@@ -1,7 +1,7 @@
 # Each target sets up `.venv` first, if it is not there yet; that is all the set-up there is.
 #   make demo          trains, evaluates and reports on the embedded phantom; DATA=PATH uses a folder of real pairs
 #   make test          the tests            make test-slow     the long ones
-#   make lint          ruff and mypy        make docs          the site, in site/
+#   make lint          ruff, mypy, layers   make docs          the site, in site/
 #   make leaderboard   rebuilds benchmarks/LEADERBOARD.md, checks it against its sources, and puts it into README.md
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -66,6 +66,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -20,10 +20,10 @@ class Shipped:
         self._seed = seed
         self.method = {
             "name": "greedy-supervised-refined" if runs == 1 else f"greedy-supervised-refined-{runs}",
-            "family": "rl",
+            "family": "imitation",
             "description": "The shipped policy file and a short refinement on the similarity, as regenv.align runs them"
             + ("" if runs == 1 else f", best of {runs} runs"),
-            "training_data": "procedural shapes and torsos; no real image",
+            "training": {"subjects": "endless", "data": ["procedural shapes and torsos; no real image"]},
             "test_time_optimisation": True,
         }
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from scipy import ndimage
 from regenv.data.folder import FolderDataset
 from regenv.data.image_io import read_image, write_image
 from regenv.errors import DataError
+from regenv.files import written_whole
 
 _LUNG = "elastix_lung/3DCT_lung_"
 _BRAIN = "ubermuda_brain_mr/"
@@ -160,15 +160,10 @@ def write_real_pairs(data: Path, out: Path, *, cases: int = 1) -> Path:
         write_image(out / name, image, labels=body_mask(image.array, threshold).astype(np.uint8))
     _write_knee_reference(data / "fair/knee3D_R.nii.gz", out / "knee_reference.tfm")
     path = out / "pairs.csv"
-    part = path.with_name("pairs.csv.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     return path
 
 
@@ -205,12 +200,8 @@ def _copy(source: Path, out: Path) -> str:
     """Copies a file beside the manifest, whole or not at all; returns its name there."""
     target = out / source.name
     if not target.is_file() or target.stat().st_size != source.stat().st_size:
-        part = target.with_name(target.name + ".part")
-        try:
-            shutil.copyfile(source, part)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(target) as beside:
+            shutil.copyfile(source, beside)
     return target.name
 
 

@@ -23,7 +23,7 @@ from benchmarks.real.folders import CASES
 from regenv.catalogue import get_task
 from regenv.data.cache import digest
 from regenv.errors import DataError
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 
 OUT = Path(__file__).with_name("REAL.md")
 METHODS = ("given", "start", "oracle", "greedy", "classical")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.evaluation.score import CURVE_RANGE_MM, THRESHOLDS_MM, success_curve
+from regenv.evaluation.score import Scale, success_curve
 from regenv.leaderboard.table import TableRow, interval_text
 
 COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8e44ad", "#e08e0b", "#5c6b73", "#111111", "#17a398", "#a0522d", "#7f7fff")
@@ -62,7 +62,7 @@ def page(report: Report) -> str:
 <div class="wide">{_table(report.rows)}</div>
 <h2>Success curves</h2>
 <p>Share of cases that end with an error below the threshold on the horizontal axis: the higher, the better.</p>
-{success_svg(report.errors)}
+{success_svg(report.errors, report.rows[0].summary.scale)}
 <h2>Pictures</h2>
 {figures}
 <h2>Notes</h2>
@@ -94,13 +94,13 @@ svg { max-width: 100%; height: auto; display: block; }
 
 
 def _table(rows: Sequence[TableRow]) -> str:
-    head = ["method", "family", "score (95 %)", *(f"&lt; {t:g} mm" for t in THRESHOLDS_MM)]
+    head = ["method", "family", "score (95 %)", *(f"&lt; {t:g} mm" for t in rows[0].summary.success)]
     head += ["TRE 50 %", "TRE 90 %", "harmed", "s / case"]
     lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
     for row in rows:
         s, method = row.summary, row.submission.method
         cells = [html.escape(row.submission.row), html.escape(method.family), interval_text(row.score, 2)]
-        cells += [f"{100 * s.success[t]:.0f} %" for t in THRESHOLDS_MM]
+        cells += [f"{100 * share:.0f} %" for share in s.success.values()]
         cells += [f"{s.percentiles[50]:.2f} mm", f"{s.percentiles[90]:.1f} mm", f"{100 * s.harmed:.0f} %"]
         cells.append(f"{row.seconds:.2g}")
         kind = ' class="reference"' if method.family == "reference" else ""
@@ -115,9 +115,9 @@ def _figure(caption: str, content: bytes) -> str:
     return f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
-def success_svg(errors: Mapping[str, Sequence[float]]) -> str:
-    """Success curves as an SVG: thresholds from 0.1 to 20 mm on a log axis, one line a row, a legend beside them."""
-    low, high = np.log(CURVE_RANGE_MM)
+def success_svg(errors: Mapping[str, Sequence[float]], scale: Scale) -> str:
+    """Success curves as an SVG: thresholds of the scale in mm on a log axis, one line a row, a legend beside them."""
+    low, high = np.log(scale.curve_range_mm)
     right = _WIDTH - _RIGHT - 210
 
     def x(threshold: float) -> float:
@@ -127,7 +127,7 @@ def success_svg(errors: Mapping[str, Sequence[float]]) -> str:
         return float(_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - _TOP))
 
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Success curves" font-size="12">']
-    for mm in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20):
+    for mm in (scale.success_mm * factor for factor in (0.02, 0.04, 0.1, 0.2, 0.4, 1, 2, 4)):
         parts.append(f'<line x1="{x(mm):.1f}" x2="{x(mm):.1f}" y1="{y(0)}" y2="{y(1)}" stroke="#e7eaed"/>')
         parts.append(f'<text x="{x(mm):.1f}" y="{y(0) + 18}" text-anchor="middle" fill="#48545c">{mm:g}</text>')
     for share in (0, 0.25, 0.5, 0.75, 1):
@@ -140,7 +140,7 @@ def success_svg(errors: Mapping[str, Sequence[float]]) -> str:
     for number, (name, values) in enumerate(errors.items()):
         colour = COLOURS[number % len(COLOURS)]
         dash = "" if number < len(COLOURS) else ' stroke-dasharray="5 3"'
-        thresholds, share = success_curve(values)
+        thresholds, share = success_curve(values, scale)
         points = " ".join(f"{x(t):.1f},{y(s):.1f}" for t, s in zip(thresholds, share, strict=True))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         level = _TOP + 12 + 20 * number

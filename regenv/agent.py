@@ -7,6 +7,7 @@ it is given a simulator of the process. Optional for all: ``seed(seed)``, called
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
 from collections.abc import Callable, Mapping
@@ -101,7 +102,7 @@ def reseed(agent: Any, seed: int) -> None:
     """Hands an agent that takes one the seed of the episode to come, and sets its count of evaluations to 0."""
     if callable(getattr(agent, "seed", None)):
         agent.seed(seed)
-    if "evaluations" in getattr(agent, "__dict__", {}):
+    with contextlib.suppress(AttributeError):
         agent.evaluations = 0
 
 

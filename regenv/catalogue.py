@@ -152,7 +152,7 @@ FAMILIES = (
         "T2- to T1-weighted MR of the brain",
         """A T2-weighted MR (moving) of the brain is brought to the T1-weighted one (fixed) of the same subject, who has
         moved between the sequences. PD and FLAIR are a data set away:
-        `regenv.data.dataset.make_dataset("phantom", recipe="brain_rigid", modalities=("flair", "pd"))`.""",
+        `regenv.datasets.make_dataset("phantom", recipe="brain_rigid", modalities=("flair", "pd"))`.""",
         ("t1", "t2"),
         {"similarity": "mi", "recipe": "brain_rigid", "field_of_view": "head"},
         {

@@ -17,8 +17,7 @@ from regenv.envs.config import Config, make_config
 from regenv.envs.presets import PRESETS, fits
 from regenv.imaging.base import Imaging
 from regenv.imaging.view import SINGLE_VIEWS, View
-from regenv.imaging.windows import FIXED_WINDOWS
-from regenv.page_texts import MODALITIES
+from regenv.modality import get_modality
 from regenv.poses.base import PoseModel
 from regenv.synthesis.recipe import get_recipe
 from regenv.task import Task
@@ -122,7 +121,7 @@ def _summary(p: _Parts) -> str:
 
 
 def _description(p: _Parts) -> str:
-    fixed, moving = (MODALITIES[name] for name in p.task.modalities)
+    fixed, moving = (get_modality(name).words for name in p.task.modalities)
     state = p.poses.words.state.format(
         article="an" if p.poses.name[0] in "aeiou" else "a", name=p.poses.name, count=p.poses.n_parameters
     )
@@ -177,10 +176,11 @@ def _freedom(name: str) -> str:
 
 
 def _observation_space(p: _Parts) -> str:
-    shared = sorted({FIXED_WINDOWS[m] for m in p.task.modalities if m in FIXED_WINDOWS})
+    shared = [get_modality(name) for name in p.task.modalities]
+    low, high = shared[0].window or (0.0, 0.0)
     window = (
-        f"Intensities are windowed from {shared[0][0]:g} to {shared[0][1]:g} HU, constant in the episode."
-        if set(p.task.modalities) <= {"ct", "cbct"} and p.imaging.headroom == 0
+        f"Intensities are windowed from {low:g} to {high:g} HU, constant in the episode."
+        if all(modality.hounsfield for modality in shared) and p.imaging.headroom == 0
         else "Intensities are windowed by modality, the window constant in the episode."
     )
     named = ", ".join(f'`"{name}"`' for name in p.others).replace("`", "`observation=", 1)

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from regenv.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,42 @@ class Task:
     success_mm: float = 5.0
     step_cost: float = 0.02
     history: tuple[str, ...] = ("v0: first version.",)
+
+    def dataset(
+        self,
+        name: str = "phantom",
+        split: str = "train",
+        *,
+        field_of_view: str | None = None,
+        extent_mm: float | None = None,
+    ) -> Dataset:
+        """The data set of that name, as this task's environments read it.
+
+        Args:
+            name: As in :func:`regenv.datasets.make_dataset`.
+            split: ``"train"``, ``"validation"`` or ``"test"``.
+            field_of_view: Variant of the recipe; default the task's.
+            extent_mm: Width of the view; default the task's.
+
+        Raises:
+            OptionError: If a name is unknown; the message suggests the nearest.
+            DataError: If files of a folder cannot be used.
+        """
+        from regenv.datasets import make_dataset
+
+        field_of_view = field_of_view or self.field_of_view
+        return make_dataset(
+            name,
+            split=split,
+            modalities=self.modalities,
+            field_of_view=field_of_view,
+            model=self.model,
+            ndim=self.ndim,
+            recipe=self.recipe,
+            imaging=self.imaging,
+            slices=self.planes.get(field_of_view, 1),
+            extent_mm=self.view_size * self.view_spacing_mm if extent_mm is None else extent_mm,
+        )
 
     @property
     def calibration(self) -> Mapping[str, Any]:

@@ -152,6 +152,10 @@ def test_align_writes_the_transform_and_the_moved_image(folder, tmp_path):
     assert sitk.ReadImage(str(moved)).GetSize() == sitk.ReadImage(str(fixed)).GetSize()
     missing = regenv("align", fixed, moving, "-o", tmp_path / "nowhere" / "t.tfm")
     assert missing.returncode == 2 and "no folder" in missing.stderr
+    start = tmp_path / "start.tfm"
+    start.write_text("#Insight Transform File V1.0\nTransform: Euler3DTransform_double_3_3\nParameters: nan\n")
+    harmful = regenv("align", fixed, moving, "-o", out, "--initial", start)
+    assert harmful.returncode == 2 and "Parameters of Euler3D is 'nan'" in harmful.stderr
 
 
 def test_doctor():

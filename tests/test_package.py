@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import statistics
@@ -11,9 +12,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import typer
 
 import regenv
-from regenv import doctor, resources
+from regenv import resources
+
+doctor = importlib.import_module("regenv.cli.doctor")  # regenv.cli names its function alike
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "SimpleITK", "numba", "matplotlib", "onnxruntime", "stable_baselines3", "scipy", "PIL")
@@ -107,14 +111,16 @@ def test_doctor_reports_versions_and_how_to_get_what_is_missing(monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda package: None if package == "onnxruntime" else "1.0")
     align = next(row for row in doctor.report() if row.name == "align")
     assert not align.ok
-    assert align.mend == "pip install 'regenv[align]'"
+    assert align.fix == "pip install 'regenv[align]'"
 
 
 def test_doctor_fails_only_where_the_core_is_incomplete(monkeypatch, capsys):
-    assert doctor.run_doctor() == 0
+    doctor.doctor()
     assert "kernels" in capsys.readouterr().out
     monkeypatch.setattr(doctor, "_version", lambda package: None if package == "scipy" else "1.0")
-    assert doctor.run_doctor() == 1
+    with pytest.raises(typer.Exit) as left:
+        doctor.doctor()
+    assert left.value.exit_code == 1
     assert "pip install scipy" in capsys.readouterr().out
 
 

@@ -54,7 +54,7 @@ def folder(tmp_path_factory) -> Path:
 
     import regenv
     from regenv.core.sitk import image_to_sitk
-    from regenv.data.dataset import make_dataset
+    from regenv.datasets import make_dataset
 
     here = tmp_path_factory.mktemp("reader")
     pair = make_dataset("phantom", split="validation", modalities=("cbct", "ct")).load(0)

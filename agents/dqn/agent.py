@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from agents.dqn.network import load_weights
+from agents.dqn.policy_file import training_of
 from regenv.errors import require
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "dqn_ctcbct_rigid.safetensors"
@@ -36,6 +37,7 @@ class DQNAgent:
             "family": "rl",
             "description": f"stable-baselines3 DQN, CnnPolicy, {self.metadata.get('steps', 0):,} steps",
             "training_data": self.metadata.get("training_data", ""),
+            "training": training_of(self.metadata),
         }
 
     def reset(self, observation: Any, info: dict[str, Any]) -> None:

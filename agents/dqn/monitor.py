@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.dqn.config import DQNConfig
 from regenv.errors import require
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically, written_whole
 
 _callbacks: Any = require("stable_baselines3.common.callbacks", "agents")
 
@@ -129,8 +129,7 @@ class RunMonitor(_callbacks.BaseCallback):
             self.model.save(content)
             write_atomically(self.out / CHECKPOINT, content.getvalue())
             if self.keep_buffer:
-                part = self.out / f".{REPLAY}.part"
-                self.model.save_replay_buffer(part)
-                part.replace(self.out / REPLAY)
+                with written_whole(self.out / REPLAY) as beside:
+                    self.model.save_replay_buffer(beside)
         except OSError as error:
             print(f"\ncheckpoint not written ({error.strerror}): {self.out} keeps the last one, training goes on")

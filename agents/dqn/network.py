@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regenv.errors import require
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regenv.errors import require
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -64,11 +64,20 @@ def save_policy(
     write_atomically(path, model.SerializeToString())
 
 
+def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of the training, from a weight file's metadata."""
+    return {
+        "seeds": [metadata["seed"]] if "seed" in metadata else [],
+        "budget": f"{metadata.get('steps', 0):,} steps, {metadata.get('minutes', 0):.0f} minutes",
+    }
+
+
 def policy_metadata(name: str, metadata: Mapping[str, Any]) -> dict[str, str]:
     """What a policy file says of itself, from a weight file's metadata."""
     return {
         "name": name,
         "description": f"stable-baselines3 DQN, CnnPolicy, {metadata['steps']:,} steps",
         "training_data": str(metadata["training_data"]),
+        "training": json.dumps(training_of(metadata)),
         "env_kwargs": json.dumps(metadata["env_kwargs"]),
     }

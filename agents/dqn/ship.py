@@ -19,7 +19,7 @@ from agents.dqn.network import load_weights, save_weights
 from agents.dqn.train import WEIGHTS as RUN_WEIGHTS
 from regenv.agent import play
 from regenv.data.cache import progress
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 
 THRESHOLDS_MM = (1.0, 2.0, 5.0, 10.0)
 

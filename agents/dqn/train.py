@@ -23,10 +23,10 @@ from agents.dqn.network import from_sb3, save_weights
 from agents.dqn.pairs import MorePairs
 from agents.dqn.policy_file import policy_metadata, save_policy
 from regenv.catalogue import get_task
-from regenv.data.dataset import Dataset, make_dataset, prefetch
+from regenv.data.dataset import Dataset, prefetch
 from regenv.errors import require
 from regenv.evaluation.cases import generator_of
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 
 WEIGHTS = "weights.safetensors"
 POLICY = "policy.onnx"
@@ -96,10 +96,7 @@ def train(
 
 
 def _training_split(env_id: str, dataset: str | Dataset) -> Dataset:
-    if not isinstance(dataset, str):
-        return dataset
-    task = get_task(env_id)
-    return make_dataset(dataset, split="train", modalities=task.modalities, model=task.model, ndim=task.ndim)
+    return get_task(env_id).dataset(dataset) if isinstance(dataset, str) else dataset
 
 
 def _prepare(folder: Path, config: DQNConfig, seed: int, resume: bool, checkpoint: str) -> None:
@@ -207,6 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--keep-buffer", action="store_true", help="checkpoints hold the replay buffer (GB)")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--env", help="the environment's id (default: the preset's)")
     parser.add_argument("--dataset", default="phantom")
     chosen = parser.parse_args(arguments)
     try:
@@ -220,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
             keep_buffer=chosen.keep_buffer,
             threads=chosen.threads,
             dataset=chosen.dataset,
+            env_id=chosen.env,
         )
     except KeyboardInterrupt:
         print(f"\nstopped; {chosen.out} holds a checkpoint: go on with the same command and --resume", file=sys.stderr)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from agents.greedy_supervised.config import Config
 from agents.greedy_supervised.network import Matcher, Policy, Queries
+from regenv.files import write_atomically
 
 OPSET = 17
 
@@ -48,9 +48,10 @@ def metadata(config: Config) -> dict[str, str]:
         "max_steps": str(config.max_steps),
         "min_confidence": str(config.min_confidence),
         "name": "greedy-supervised",
-        "family": "rl",
+        "family": "imitation",
         "description": "greedy supervised action values from matched features of one shared encoder",
         "training_data": "procedural shapes and torsos in random contrasts; no real image",
+        "training": json.dumps({"subjects": "endless"}),
         "code": "agents/greedy_supervised",
     }
 
@@ -105,9 +106,7 @@ def export(weights: Path, out: Path, config: Config) -> None:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.checker.check_model(model)
-    temporary = out.with_suffix(".tmp")
-    temporary.write_bytes(model.SerializeToString())
-    os.replace(temporary, out)
+    write_atomically(out, model.SerializeToString())
 
 
 def compose(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -26,10 +25,11 @@ import regenv  # noqa: F401  (registers the environments)
 from regenv.agent import play
 from regenv.alignment.align import OnePair
 from regenv.alignment.refine import refine
+from regenv.catalogue import get_task
 from regenv.core.points import point_errors
 from regenv.core.scene import Target
-from regenv.data.dataset import make_dataset
 from regenv.data.pair import ImagePair
+from regenv.files import write_atomically
 from regenv.imaging import get_imaging
 from regenv.imaging.case import target_of
 from regenv.policy import PolicyAgent
@@ -130,7 +130,7 @@ def measure(policy: Path, args: argparse.Namespace) -> list[Result]:
     """One result a pair, or one for all of an embedded data set."""
     agent = PolicyAgent(policy)
     rng = np.random.default_rng(args.seed)
-    dataset = make_dataset(args.pairs, split=args.split)
+    dataset = get_task(ENVIRONMENT).dataset(args.pairs, args.split)
     results = []
     if args.pairs.startswith("folder:"):
         for index, name in enumerate(dataset.ids):
@@ -177,9 +177,7 @@ def main() -> None:
         print("\n".join(HEADER), flush=True)
         kept[policy.name] = [vars(result) for result in measure(policy, args)]
         if args.out is not None:
-            temporary = args.out.with_suffix(".tmp")
-            temporary.write_text(json.dumps(kept))
-            os.replace(temporary, args.out)
+            write_atomically(args.out, json.dumps(kept).encode())
 
 
 if __name__ == "__main__":

@@ -6,20 +6,19 @@ are shown in random contrasts too, and in half of the pairs in those of CT.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.cache import cache_dir, digest, progress
+from regenv.files import written_whole
+from regenv.modality import get_modality
 from regenv.synthesis.shapes import LABELS, SIZE, Anatomy, make_anatomy
 from regenv.synthesis.shapes.anatomy import VERSION
 
 PIECES = 3
 """Pieces cut from each torso: two at full resolution and the whole at about half."""
-
-WINDOW_HU = (-1000.0, 700.0)
 
 
 def load_pool(anatomies: int, torsos: int) -> list[Anatomy]:
@@ -48,10 +47,8 @@ def _path(folder: Path, kind: str, number: int) -> Path:
 
 
 def _keep(path: Path, anatomy: Anatomy) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    with written_whole(path) as beside, open(beside, "wb") as file:
         np.save(file, np.stack([anatomy.labels, anatomy.texture.view(np.uint8)]))
-    os.replace(temporary, path)
 
 
 def _read(path: Path, kind: str) -> Anatomy:
@@ -63,7 +60,7 @@ def ct_intensities() -> NDArray[np.float32]:
     """``(LABELS,)``: the CT number of each tissue in the window of CT environments."""
     from regenv.synthesis.anatomy.tissues import CT_NUMBERS
 
-    low, high = WINDOW_HU
+    low, high = get_modality("ct").window
     table = np.zeros(LABELS, np.float32)
     for tissue, number in CT_NUMBERS.items():
         table[int(tissue)] = np.clip((number.mean - low) / (high - low), 0, 1)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from agents.greedy_supervised.data import Batch, batches
 from agents.greedy_supervised.losses import losses, total
 from agents.greedy_supervised.network import Matcher
 from agents.greedy_supervised.pool import load_pool
+from regenv.files import written_whole
 
 WARM_UP = 100
 """Batches over which the learning rate rises."""
@@ -127,12 +127,10 @@ def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | Non
     Raises:
         OSError: If the disk is full; what was there before is kept.
     """
-    temporary = path.with_suffix(".tmp")
     try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
+        with written_whole(path) as beside:
+            save_file(tensors, beside, metadata)
     except Exception as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(f"{path} could not be written ({error}); free some space and go on with --resume") from error
 
 

@@ -135,10 +135,7 @@ def _episodes(ids: tuple[str, ...], only: str | None, starts: int) -> Iterator[t
 
 def _loaded(env: Any, name: str) -> Any:
     """The data set again, with its truth, as the environment reads it."""
-    from regenv.data.dataset import make_dataset
-
-    task = env.unwrapped.config.task
-    return make_dataset(name, split="validation", modalities=task.modalities, model=task.model, ndim=task.ndim)
+    return env.unwrapped.config.task.dataset(name, "validation")
 
 
 def _transforms(experiment: Experiment, env: Any, pair: ImagePair, seed: int) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from benchmarks.speed.environment import ENVIRONMENT, StepTimes, step_times
 from benchmarks.speed.lanes import LANES, ThreadTiming, thread_scaling
 from benchmarks.speed.peers import OURS, PEERS, make_task
 from benchmarks.speed.timing import Timing, interleaved, ratio_table
+from regenv.files import write_atomically
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 NOTE = """\
@@ -131,9 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"measuring {ENVIRONMENT} ...", file=sys.stderr)
     parts += ["", environment_table(step_times(options.seconds))]
     page = "\n".join(parts) + "\n"
-    partial = options.output.with_suffix(".part")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(options.output)
+    write_atomically(options.output, page.encode())
     print(page)
     return 0
 

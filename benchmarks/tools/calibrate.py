@@ -27,7 +27,7 @@ from regenv.catalogue import TASKS
 from regenv.core.similarity import SIMILARITIES
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import DataError
-from regenv.evaluation.track import write_atomically
+from regenv.files import write_atomically
 from regenv.poses import pose_model
 
 FILE = Path(regenv.__file__).with_name("calibration.json")

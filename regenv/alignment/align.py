@@ -20,6 +20,7 @@ from regenv.evaluation.agents import environment_keywords, load_agent
 from regenv.imaging import get_imaging, make_view
 from regenv.imaging.case import make_case
 from regenv.imaging.renderer import Renderer
+from regenv.modality import get_modality
 from regenv.poses import get_model
 from regenv.poses.base import draw_misalignment, start_widths
 from regenv.resources import resource
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 ENVIRONMENTS = {"rigid": "CTCBCT-Rigid-v0", "affine": "CTCBCT-Affine-v0"}
-HU_MODALITIES = ("ct", "cbct")
 DEFAULT_AGENTS = {"rigid": "greedy_supervised_rigid.onnx"}
 AIR_HU = -500.0
 NEARBY = {"mm": 12.0, "deg": 8.0}
@@ -203,7 +203,7 @@ class Measure:
     """
 
     def __init__(self, pair: ImagePair) -> None:
-        both_hu = all(image.modality in HU_MODALITIES for image in (pair.fixed, pair.moving))
+        both_hu = all(get_modality(image.modality).hounsfield for image in (pair.fixed, pair.moving))
         self.name = "ncc" if both_hu else "nmi"
         self._similarity = get_similarity(self.name)
         spacing = max(float(pair.fixed.grid.extent.max()) / MEASURE_SIZE, 1.0)
@@ -281,7 +281,7 @@ def _as_image(image: sitk.Image, name: str) -> Image:
     if low == high:
         raise DataError(f"the {name} image holds the single value {low:g}; there is nothing to align")
     if low <= AIR_HU:
-        return replace(converted, modality="ct", background=-1000.0)
+        return replace(converted, modality="ct", background=get_modality("ct").background)
     return replace(converted, background=low)
 
 

@@ -23,11 +23,8 @@ from regenv.core.image import Image
 from regenv.core.resample import array_addresses, index_matrices, render, volume_planes
 from regenv.core.similarity import Similarity, get_similarity
 from regenv.errors import check_option
+from regenv.modality import get_modality
 from regenv.poses import get_model
-
-SHARED_SCALE = ("ct", "cbct")
-"""Modalities in Hounsfield units. Where they hold exactly their smallest value, they are taken to be padded: what lies
-outside a scanner's field of view, or air without noise. Its edge is in one image only and would pull."""
 
 OUTLIER = 6.0
 """On a shared scale, residuals beyond this many standard deviations lose their say: a table, gas that moved, the edge
@@ -40,7 +37,7 @@ FARTHEST_MM = 15.0
 
 
 @dataclass(frozen=True)
-class Level:
+class Resolution:
     """One resolution.
 
     Attributes:
@@ -54,7 +51,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(32, 6.0, 14), Level(64, 3.0, 8))
+LEVELS = (Resolution(32, 6.0, 14), Resolution(64, 3.0, 8))
 
 
 def refine(
@@ -63,7 +60,7 @@ def refine(
     transform: ArrayLike,
     *,
     similarity: str = "auto",
-    levels: tuple[Level, ...] = LEVELS,
+    levels: tuple[Resolution, ...] = LEVELS,
 ) -> tuple[FloatArray, float]:
     """Improves a rigid pose that is right to within some millimetres.
 
@@ -90,7 +87,7 @@ def refine(
             f"refine works on 3-D images and a (4, 4) transform, got {fixed.grid.ndim}-D, {moving.grid.ndim}-D and "
             f"{start.shape}"
         )
-    linear = fixed.modality in SHARED_SCALE and moving.modality in SHARED_SCALE
+    linear = all(get_modality(image.modality).hounsfield for image in (fixed, moving))
     name = ("ncc" if linear else "nmi") if similarity == "auto" else similarity
     metric = get_similarity(name)
     sources = _source(fixed), _source(moving)
@@ -125,22 +122,23 @@ class _Source:
 
 
 def _source(image: Image) -> _Source:
-    from regenv.imaging.windows import FIXED_WINDOWS
-
-    if image.modality in FIXED_WINDOWS:
-        low, high = FIXED_WINDOWS[image.modality]
+    modality = get_modality(image.modality)
+    if modality.window is not None:
+        low, high = modality.window
     else:
         step = max(1, round((image.array.size / 2e5) ** (1 / 3)))  # percentiles of some voxels are those of all
         low, high = np.percentile(image.array[::step, ::step, ::step], (0.5, 99.5))
     scale = 1.0 / max(high - low, 1e-6)
-    padding = np.float32(image.array.min()) if image.modality in SHARED_SCALE else None
+    # Where an image in Hounsfield units holds exactly its smallest value, it is taken to be padded: what lies outside a
+    # scanner's field of view, or air without noise. Its edge is in one image only and would pull.
+    padding = np.float32(image.array.min()) if modality.hounsfield else None
     return _Source(image, np.float32(scale), np.float32(-low * scale), padding)
 
 
 class _View:
     """Fixed image, its gradients and normal matrices on one view, and the search on it."""
 
-    def __init__(self, fixed: _Source, moving: _Source, level: Level, metric: Similarity, linear: bool) -> None:
+    def __init__(self, fixed: _Source, moving: _Source, level: Resolution, metric: Similarity, linear: bool) -> None:
         from regenv.alignment.refine_kernels import gradients, normal_matrices
 
         self.level, self.metric, self.linear, self.moving = level, metric, linear, moving

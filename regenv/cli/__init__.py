@@ -15,6 +15,7 @@ from regenv.cli.doctor import doctor
 from regenv.cli.environments import bench, info, list_environments, render
 from regenv.cli.evaluate import evaluate
 from regenv.cli.leaderboard import leaderboard
+from regenv.fields import printable
 
 app = typer.Typer(
     help="Reinforcement-learning environments for medical image registration.",
@@ -40,13 +41,13 @@ def main() -> None:
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         if os.environ.get("REGENV_DEBUG"):
             raise
-        print(f"regenv: {message_of(error)}", file=sys.stderr)
+        print(f"regenv: {printable(message_of(error))}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         # Gymnasium's own errors (unknown id, bad keyword) derive from Exception alone.
         if os.environ.get("REGENV_DEBUG") or not type(error).__module__.startswith("gymnasium"):
             raise
-        print(f"regenv: {error}", file=sys.stderr)
+        print(f"regenv: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -53,11 +53,9 @@ def align(
 def _read_transform(path: Path | None) -> Any:
     import SimpleITK as sitk
 
+    from regenv.data.transform_files import read_transform
+
     if path is None:
         return None
-    if not path.is_file():
-        raise FileNotFoundError(f"no transform {path}")
-    try:
-        return sitk.ReadTransform(str(path))
-    except (RuntimeError, UnicodeDecodeError) as error:  # a message that quotes what is damaged
-        raise ValueError(f"{path} cannot be read as an ITK transform (.tfm, .txt, .h5)") from error
+    matrix = read_transform(path, 3, "affine")
+    return sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())

@@ -27,15 +27,18 @@ def evaluate(
         Path | None, typer.Option(help="Folder of real pairs, or LAYOUT:PATH, for a track of one's own pairs.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    name: Annotated[str | None, typer.Option(help="Name of the row; default is the agent's own.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the row: A-Z, a-z, 0-9, . _ -; default is the agent's.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Run although there is a finished row.")] = False,
 ) -> None:
     """Runs agents on a track and writes their leaderboard rows.
 
     Stop it at any time: what is finished is kept, and the same command goes on where it was.
     """
+    from regenv.evaluation.cases import bind
     from regenv.evaluation.runner import run
-    from regenv.evaluation.track import bind, find_track
+    from regenv.evaluation.track import find_track
 
     if name is not None and len(agent) > 1:
         raise typer.BadParameter("--name is for one agent; several keep their own names")
@@ -78,12 +81,11 @@ def print_rows(rows: list[TableRow], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from regenv.evaluation.score import THRESHOLDS_MM
     from regenv.leaderboard.table import interval_text
 
     table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("row", overflow="fold", min_width=max(len(row.submission.row) for row in rows))
-    under = "/".join(f"{t:g}" for t in THRESHOLDS_MM)
+    under = "/".join(f"{t:g}" for t in rows[0].summary.success)
     for column in ("score (95 %)", f"% < {under} mm", "TRE 50/90 %", "harmed", "s/case"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in sorted(rows, key=lambda r: -r.score.value):
@@ -91,7 +93,7 @@ def print_rows(rows: list[TableRow], title: str) -> None:
         table.add_row(
             row.submission.row,
             interval_text(row.score, 2),
-            "/".join(f"{100 * s.success[t]:.0f}" for t in THRESHOLDS_MM),
+            "/".join(f"{100 * share:.0f}" for share in s.success.values()),
             f"{s.percentiles[50]:.2f}/{s.percentiles[90]:.1f}",
             f"{100 * s.harmed:.0f} %",
             f"{row.seconds:.2g}",

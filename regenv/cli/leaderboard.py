@@ -1,4 +1,4 @@
-"""``regenv leaderboard verify`` and ``build``."""
+"""``regenv leaderboard verify``, ``build`` and ``migrate``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ def verify(
     trial: Annotated[bool, typer.Option("--trial", help="Accept rows of only the first cases.")] = False,
     track: Annotated[Path | None, typer.Option(help="A track of one's own (.toml) that the rows were run on.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Also overlap and surface distances of the labels.")] = False,
+    distances: Annotated[
+        str, typer.Option(help="Definition of the labels' surface distances: area, deepmind or monai.")
+    ] = "area",
     data: Annotated[Path | None, typer.Option(help="Folder of the real pairs, for --labels.")] = None,
 ) -> None:
     """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images, but for --labels."""
@@ -37,7 +40,7 @@ def verify(
         if found.level is not None:
             typer.echo(f"{row}: {found.level} ({LEVELS[found.level]})")
             if labels and found.episodes:
-                typer.echo(f"  {_label_text(found, data)}")
+                typer.echo(f"  {_label_text(found, data, distances)}")
         else:
             typer.echo(f"{row}: refused")
             for failure in found.failures[:20]:
@@ -48,11 +51,11 @@ def verify(
         raise typer.Exit(1)
 
 
-def _label_text(found: Verification, data: Path | None) -> str:
+def _label_text(found: Verification, data: Path | None, definition: str) -> str:
     from regenv.leaderboard.labels import label_summary
 
-    s = label_summary(found, data)
-    distances = f"HD95 {s.hd95_mm:.2f} mm, ASSD {s.assd_mm:.2f} mm"
+    s = label_summary(found, data, definition=definition)
+    distances = f"HD95 {s.hd95_mm:.2f} mm, ASSD {s.assd_mm:.2f} mm ({definition})"
     return (
         f"labels: Dice {s.dice:.3f}, {distances} over {s.cases} cases; {s.absent} labels left out, absent in an image"
     )
@@ -64,7 +67,8 @@ def build(
     page: Annotated[Path | None, typer.Option(help="The page; default is LEADERBOARD.md beside that folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if the page is stale.")] = False,
 ) -> None:
-    """Makes LEADERBOARD.md from verified rows."""
+    """Makes LEADERBOARD.md from the rows that verify; names the others and exits with 1."""
+    from regenv.leaderboard.table import LeaderboardError
     from regenv.leaderboard.table import build as build_page
     from regenv.resources import resource_dir
 
@@ -72,8 +76,35 @@ def build(
     if not source.is_dir():
         raise FileNotFoundError(f"there is no folder {source}")
     target = page if page is not None else source.parent / "LEADERBOARD.md"
-    current = build_page(source, target, check=check)
+    try:
+        current = build_page(source, target, check=check)
+    except LeaderboardError as error:
+        typer.echo(str(error), err=True)
+        typer.echo(f"these rows are left out of {target}" if not check else "these rows do not verify", err=True)
+        raise typer.Exit(1) from None
     if not current:
         typer.echo(f"{target} is stale: run regenv leaderboard build", err=True)
         raise typer.Exit(1)
     typer.echo(f"{target} is current" if check else f"wrote {target}")
+
+
+@leaderboard.command()
+def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, or a folder of rows.")]) -> None:
+    """Brings the headers of rows of schema 1 up to date; exit code 1 if one cannot be. Episodes are kept."""
+    from regenv.fields import printable
+    from regenv.leaderboard.migrate import migrate as migrate_row
+    from regenv.leaderboard.verify import find_rows
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    failed = 0
+    for row in find_rows(folder):
+        try:
+            changed = migrate_row(row)
+        except (OSError, ValueError) as error:
+            failed += 1
+            typer.echo(f"{row}: {printable(str(error))}", err=True)
+        else:
+            typer.echo(f"{row}: {'migrated' if changed else 'is of the current schema'}")
+    if failed:
+        raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from pathlib import Path
 from zipfile import BadZipFile, is_zipfile
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
+from regenv.files import written_whole
 
 _FORMAT = 1
 _KEYS = {"format", "steps", "scales", "extent_mm", "sigmas", "explained", "source"}
@@ -35,13 +35,11 @@ def write_model(
     steps = np.rint(flat / scales).astype(np.int16).reshape(modes.shape)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with partial.open("wb") as file:
+    with written_whole(path) as beside, beside.open("wb") as file:
         np.savez_compressed(
             file, format=np.array(_FORMAT), steps=steps, scales=scales.ravel(), extent_mm=np.array(extent_mm),
             sigmas=sigmas, explained=explained, source=np.array(source),
         )  # fmt: skip
-    partial.replace(path)
 
 
 def read_model(path: Path) -> tuple[NDArray[np.float32], float, FloatArray, FloatArray, str]:

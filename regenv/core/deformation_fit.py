@@ -186,7 +186,7 @@ def bounded_fit(rows: FloatArray, values: FloatArray, bound: float) -> FloatArra
     return np.asarray(lsq_linear(r, q[: len(values)].T @ values, (-bound, bound), method="bvls").x, dtype=np.float64)
 
 
-def _spline_matrix(samples: int, cells: int) -> FloatArray:
+def spline_matrix(samples: int, cells: int) -> FloatArray:
     """``(samples, cells + 3)`` values of the splines at equally spaced samples, both ends included."""
     from regenv.core._deformation_kernels import spline_weights
 
@@ -207,7 +207,7 @@ def _fit_splines(u: FloatArray, cells: int, weights: FloatArray) -> tuple[FloatA
     from scipy.sparse import csr_array, diags_array, eye_array, kron
 
     n, d = len(u), u.shape[-1]
-    axis = csr_array(_spline_matrix(u.shape[1], cells))
+    axis = csr_array(spline_matrix(u.shape[1], cells))
     bend = csr_array(np.diff(np.eye(cells + 3), 2, axis=0))
     bend, one = bend.T @ bend, eye_array(cells + 3)
     matrix: Any = axis

@@ -122,6 +122,11 @@ class Grid:
         index = np.stack(np.meshgrid(*[np.arange(n) for n in self.shape], indexing="ij")[::-1], axis=-1)
         return transform_points(self.index_to_physical, index.astype(np.float64))
 
+    def corners(self) -> FloatArray:
+        """Physical positions of the outermost voxel centres, ``(2**d, d)`` mm."""
+        ends = np.meshgrid(*[(0.0, n - 1.0) for n in self.size], indexing="ij")
+        return transform_points(self.index_to_physical, np.stack(ends, axis=-1).reshape(-1, self.ndim))
+
     def crop(self, start: Sequence[int], size: Sequence[int]) -> Grid:
         """The sub-grid of ``size`` voxels that begins at voxel ``start``, both ``(x, y[, z])``."""
         origin = transform_points(self.index_to_physical, np.asarray(start, dtype=np.float64))

@@ -17,7 +17,7 @@ class Image:
     Attributes:
         array: ``grid.shape`` float32, indexed ``[z, y, x]``.
         grid: Where the voxels lie.
-        modality: Lower-case name (``"ct"``, ``"cbct"``, ``"t1"``, ``"us"``, ...); it decides window and similarity.
+        modality: Lower-case name (``"ct"``, ``"cbct"``, ``"t1"``, ...); see :data:`regenv.modality.MODALITIES`.
         background: Value outside the image (air for CT, 0 for most others).
 
     Raises:

@@ -105,6 +105,21 @@ def mean_tre(transform: ArrayLike, true_transform: ArrayLike, points: ArrayLike)
     return np.linalg.norm(transform_points(difference, fixed), axis=-1).mean(axis=-1)
 
 
+def mean_error(carried: FloatArray, partners: FloatArray, blind: FloatArray | None = None) -> float:
+    """Mean distance in mm of carried points ``(N, d)`` from where they belong.
+
+    Args:
+        carried: Where a transform carries them.
+        partners: Where they belong.
+        blind: ``(d,)`` unit vector along which errors are not counted: mTREproj (van de Kraats et al., IEEE Trans. Med.
+            Imaging 24 (2005) 1177-1189); None where all are.
+    """
+    error = carried - partners
+    if blind is not None:
+        error = error - (error @ blind)[:, None] * blind
+    return float(np.linalg.norm(error, axis=1).mean())
+
+
 def fit_affine(fixed: FloatArray, moving: FloatArray) -> FloatArray:
     """The affine transform ``(d + 1, d + 1)`` that carries points ``(N, d)`` nearest to their partners.
 

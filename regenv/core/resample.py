@@ -17,7 +17,6 @@ arrays alive and C-contiguous float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,8 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
 from regenv.core.lanes import get_num_threads, run_lanes
-
-L = TypeVar("L", bound=np.generic)
 
 N_SUMS = 7
 """Columns of the similarity sums: n_mask, n_valid, and over mask and valid sum f, m, f f, m m, f m."""
@@ -279,7 +276,7 @@ def resample(
     Raises:
         ValueError: If the dimensions disagree.
     """
-    matrices = index_matrices(image.grid, _checked(image.grid, grid, transform)[None], grid)
+    matrices = index_matrices(image.grid, checked_transform(image.grid, grid, transform)[None], grid)
     addresses, shapes = array_addresses([image.array])
     planes = volume_planes(grid.size)
     view = (1, len(planes), grid.size[1], grid.size[0])
@@ -288,59 +285,7 @@ def resample(
     return out.reshape(grid.shape), valid.reshape(grid.shape).astype(np.bool_)
 
 
-def label_resample(
-    labels: NDArray[L],
-    label_grid: Grid,
-    grid: Grid,
-    transform: ArrayLike | None = None,
-    outside: int = 0,
-) -> NDArray[L]:
-    """A label map resampled on a grid by the nearest voxel (halves upwards, as ITK does).
-
-    Args:
-        labels: ``label_grid.shape`` array of any type.
-        label_grid: Where the labels lie.
-        grid: Where labels are wanted.
-        transform: ``(d + 1, d + 1)`` matrix from the grid's physical points to the labels'; default the identity.
-        outside: Value outside the label map.
-
-    Returns:
-        ``grid.shape`` array of the labels' type.
-
-    Raises:
-        ValueError: If array and grid, or the dimensions, disagree.
-    """
-    if labels.shape != label_grid.shape:
-        raise ValueError(f"labels of shape {labels.shape} do not fit a grid of shape {label_grid.shape}")
-    matrix = index_matrices(label_grid, _checked(label_grid, grid, transform)[None], grid)[0]
-    d = grid.ndim
-    out = np.full(grid.shape, outside, dtype=labels.dtype)
-    in_plane = np.stack(np.meshgrid(np.arange(grid.size[0]), np.arange(grid.size[1])), axis=-1).astype(np.float64)
-    for z, plane in enumerate(out if d == 3 else out[None]):
-        position = in_plane @ matrix[:, :2].T + matrix[:, d] + (z * matrix[:, 2] if d == 3 else 0.0)
-        plane[:] = nearest_labels(labels, position, outside)
-    return out
-
-
-def nearest_labels(labels: NDArray[L], index: FloatArray, outside: int = 0) -> NDArray[L]:
-    """Labels of the voxels nearest to continuous indices (halves upwards, as ITK does).
-
-    Args:
-        labels: ``([z,] y, x)`` array of any type.
-        index: ``(..., d)`` continuous indices (x, y[, z]).
-        outside: Value outside the label map.
-
-    Returns:
-        ``index.shape[:-1]`` array of the labels' type.
-    """
-    nearest = np.floor(np.round(index, 6) + 0.5).astype(np.int64)
-    inside = np.all((nearest >= 0) & (nearest < np.asarray(labels.shape[::-1])), axis=-1)
-    out = np.full(nearest.shape[:-1], outside, dtype=labels.dtype)
-    out[inside] = labels[tuple(nearest[inside].T[::-1])]
-    return out
-
-
-def _checked(source: Grid, target: Grid, transform: ArrayLike | None) -> FloatArray:
+def checked_transform(source: Grid, target: Grid, transform: ArrayLike | None) -> FloatArray:
     """The transform as a float64 matrix of the right size."""
     d = source.ndim
     if target.ndim != d:

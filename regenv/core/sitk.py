@@ -66,6 +66,19 @@ def image_to_sitk(image: Image) -> SitkImage:
     return out
 
 
+def mask_to_sitk(mask: Any, grid: Grid) -> SitkImage | None:
+    """A boolean ``grid.shape`` mask as an 8-bit SimpleITK image; None of None."""
+    if mask is None:
+        return None
+    import SimpleITK as sitk
+
+    out: Any = sitk.GetImageFromArray(np.asarray(mask, dtype=np.uint8))
+    out.SetSpacing(grid.spacing)
+    out.SetOrigin(grid.origin)
+    out.SetDirection(grid.direction.ravel().tolist())
+    return out
+
+
 def matrix_to_sitk(matrix: ArrayLike) -> SitkTransform:
     """A ``(d + 1, d + 1)`` matrix as the most special SimpleITK transform: Euler, similarity, else affine; centre 0.
 

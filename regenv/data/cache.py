@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 import threading
-import uuid
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.errors import CacheError
+from regenv.files import locked, written_whole
 
 Arrays = Mapping[str, NDArray[Any]]
 T = TypeVar("T")
@@ -85,7 +85,7 @@ def cached(key: str, build: Callable[[], Arrays], *, what: str | None = None) ->
     if not _writable(folder):
         with announced(what, None):
             return dict(build())
-    with _locked(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):
         found = _read(path)  # another process may have built it while we waited
         if found is None:
             with announced(what, folder):
@@ -220,24 +220,15 @@ def _read(path: Path) -> dict[str, NDArray[Any]] | None:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    """Writes beside the place and renames into it; nothing is left where that fails."""
-    name = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     try:
-        with open(name, "xb") as stream:  # mkstemp would lock out the others who share the cache
+        with written_whole(path) as beside, open(beside, "xb") as stream:
             _write_npz(stream, arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        if isinstance(error, OSError):
-            raise CacheError(
-                error.errno,
-                f"cannot write {path}: {error.strerror}. Nothing half-written is left; free space there, "
-                "or set REGENV_CACHE to a folder on another disk, and run again: what is finished is kept",
-            ) from error
-        raise
+    except OSError as error:
+        raise CacheError(
+            error.errno,
+            f"cannot write {path}: {error.strerror}. Nothing half-written is left; free space there, "
+            "or set REGENV_CACHE to a folder on another disk, and run again: what is finished is kept",
+        ) from error
 
 
 def _write_npz(stream: IO[bytes], arrays: Arrays) -> None:
@@ -269,20 +260,3 @@ def _writable(folder: Path) -> bool:
             )
         return False
     return True
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the file lock where the file system has locks, else goes on without (the write is atomic anyway)."""
-    from filelock import FileLock
-
-    lock = FileLock(str(path))
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()

@@ -1,18 +1,14 @@
-"""What a data set is, and how one is made from its name."""
+"""What a data set is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from regenv.data.cache import progress
 from regenv.data.pair import ImagePair
-from regenv.errors import OptionError, check_option, near_miss
 
 SPLITS = ("train", "validation", "test")
-MODELS = ("rigid", "similarity", "affine", "sdm")
-EMBEDDED = ("phantom", "shapes")
-"""Data sets that need no file; ``folder:PATH`` is the other kind."""
+"""Transform models that find a matrix; any other is given one, a pair's alignment, and finds what is left."""
 
 
 @runtime_checkable
@@ -20,7 +16,7 @@ class Dataset(Protocol):
     """Pairs of one split, reached by number. The same number gives the same pair, always and everywhere.
 
     Attributes:
-        name: As given to :func:`make_dataset`.
+        name: As given to :func:`regenv.datasets.make_dataset`.
         split: ``"train"``, ``"validation"`` or ``"test"``; splits share no subject.
         ndim: 2 or 3.
         ids: One unique id per pair.
@@ -47,73 +43,6 @@ class Prepared(Protocol):
         ...
 
 
-def make_dataset(
-    name: str,
-    *,
-    split: str = "train",
-    modalities: Sequence[str] = ("cbct", "ct"),
-    field_of_view: str | None = None,
-    model: str = "rigid",
-    ndim: int = 3,
-    recipe: str = "torso",
-    imaging: str = "volume",
-    slices: int = 1,
-    extent_mm: float = 192.0,
-) -> Dataset:
-    """The data set of that name.
-
-    Args:
-        name: ``"phantom"`` (procedural anatomy), ``"shapes"`` (random shapes and contrasts), ``"folder:PATH"`` (your
-            images, see :class:`regenv.data.folder.FolderDataset`) or ``"LAYOUT:PATH"`` (a public data set as it is
-            distributed, such as ``"ixi:PATH"``; see :data:`regenv.data.layouts.LAYOUTS`).
-        split: ``"train"``, ``"validation"`` or ``"test"``.
-        modalities: Of fixed and moving image, such as ``("cbct", "ct")``.
-        field_of_view: What the embedded anatomy shows, one of the recipe's; None for its first.
-        model: Transform model of the environment; a folder's true transforms are checked against it.
-        ndim: 2 or 3; images of another dimension are refused.
-        recipe: How the embedded anatomy is made, a file of :mod:`regenv.synthesis.recipes`.
-        imaging: How the moved image comes about, see :data:`regenv.imaging.IMAGINGS`; random shapes are made for it.
-        slices: Slices of the fixed image, where it is made of slices.
-        extent_mm: Width of the view, which random shapes fill.
-
-    Returns:
-        The data set.
-
-    Raises:
-        OptionError: If a name is unknown; the message suggests the nearest.
-        DataError: If files of a folder cannot be used.
-    """
-    check_option("split", split, SPLITS)
-    check_option("model", model, MODELS)
-    check_option("ndim", ndim, (2, 3))
-    modalities = tuple(modalities) if not isinstance(modalities, str) else (modalities,)
-    if len(modalities) != 2:
-        raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('cbct', 'ct')")
-    if name == "phantom":
-        from regenv.synthesis.phantom import PhantomDataset
-
-        return PhantomDataset(split, modalities, field_of_view, recipe)
-    if name == "shapes":
-        from regenv.synthesis.shapes import ShapesDataset
-
-        population = (recipe, field_of_view or "") if model == "sdm" else None
-        return ShapesDataset(split, ndim, imaging, slices, extent_mm, population)
-    if name.startswith("folder:") and name.strip() != "folder:":
-        from regenv.data.folder import FolderDataset
-
-        path = name[len("folder:") :]
-        return FolderDataset(path, split=split, modalities=modalities, model=model, ndim=ndim, imaging=imaging)
-    from regenv.data.layouts import LAYOUTS, is_layout, make_layout
-
-    if is_layout(name):
-        return make_layout(name, split=split, modalities=modalities, model=model, ndim=ndim)
-    known = (*EMBEDDED, "folder:PATH", *(f"{layout}:PATH" for layout in LAYOUTS))
-    if Path(name).expanduser().exists():
-        raise OptionError(f"dataset={name!r} is a path; for a folder of your own images write dataset='folder:{name}'")
-    kind, colon, _ = name.partition(":")
-    raise OptionError(f"dataset={name!r} is unknown; {near_miss(f'{kind}:PATH' if colon else name, known)}")
-
-
 def prefetch(dataset: Dataset, limit: int | None = None) -> int:
     """Loads pairs once, with a progress bar, so that those that must be generated lie on disk.
 
@@ -124,8 +53,6 @@ def prefetch(dataset: Dataset, limit: int | None = None) -> int:
     Returns:
         The number of pairs loaded.
     """
-    from regenv.data.cache import progress
-
     count = len(dataset.ids) if limit is None else min(limit, len(dataset.ids))
     with progress(f"preparing {dataset.name} ({dataset.split})", count) as advance:
         for index in range(count):

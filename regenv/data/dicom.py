@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regenv.core.geometry import Grid
+from regenv.data.itk import quiet
 from regenv.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def series_files(folder: Path, series: str | None) -> tuple[str, ...]:
     """
     import SimpleITK as sitk
 
-    from regenv.data.image_io import _quiet
-
-    with _quiet():
+    with quiet():
         found = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
         if not found:
             raise DataError(f"{folder} is a folder without DICOM files; give an image file or the folder of a series")

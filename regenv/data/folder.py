@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
-from regenv.core.resample import label_resample
+from regenv.core.labels import label_resample
 from regenv.data import manifest
 from regenv.data.cache import MemoryCache
 from regenv.data.frames import case_generator, tilt_moving, with_random_frame
@@ -24,6 +24,10 @@ from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair, Truth
 from regenv.data.transform_files import overlap, read_transform
 from regenv.errors import DataError
+from regenv.poses import pose_model
+
+Simulate = Callable[[Image, str], Image]
+"""Makes a CBCT from a CT and a name."""
 
 
 class FolderDataset:
@@ -50,7 +54,9 @@ class FolderDataset:
         modalities: Of fixed and moving image, for rows that do not say.
         model: Transform model that the true transforms must belong to.
         ndim: 2 or 3; images of another dimension are refused.
-        imaging: As in :func:`regenv.data.dataset.make_dataset`; ``"slice"`` takes fixed volumes of one slice.
+        single_slice: Whether the fixed image may be a volume of one slice.
+        simulate: Makes a CBCT from a CT and the row's id, for rows that ask for it;
+            :func:`regenv.datasets.make_dataset` gives one.
 
     Attributes:
         name: ``"folder:PATH"``.
@@ -71,18 +77,20 @@ class FolderDataset:
         modalities: Sequence[str] = ("cbct", "ct"),
         model: str = "rigid",
         ndim: int = 3,
-        imaging: str = "volume",
+        single_slice: bool = False,
+        simulate: Simulate | None = None,
     ) -> None:
         place = Path(path).expanduser().absolute()
         self.name = f"folder:{path}"
         self.split = split
         self.ndim = ndim
         self.model = model
+        self._simulate = simulate
         self._manifest, rows = _find_rows(place, modalities)
         problems = []
         for row in rows:
             try:
-                check_row(row, ndim, model, imaging)
+                check_row(row, ndim, model, single_slice)
             except DataError as error:
                 problems.append(f"line {row.line}: {error}")
         manifest.raise_problems(self._manifest, problems)
@@ -117,7 +125,7 @@ class FolderDataset:
             rng = case_generator("folder", row.id, k)
             # Where landmarks are the only truth, a crop would cut some of it off.
             known = base.truth is not None and base.truth.transform is not None
-            deformable = self.model == "sdm"
+            deformable = pose_model(self.model).takes_alignment
             base = base if deformable else tilt_moving(base, rng)
             pair = (
                 with_random_frame(base, rng) if known and not deformable else with_random_frame(base, rng, max_crop=0.0)
@@ -128,19 +136,19 @@ class FolderDataset:
 
     def _load_row(self, row: Row) -> ImagePair:
         try:
-            return load_row(row, self.ndim)
+            return load_row(row, self.ndim, self._simulate)
         except DataError as error:
             raise DataError(f"{self._manifest.name} line {row.line}: {error}") from error
 
 
-def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
+def check_row(row: Row, ndim: int, model: str, single_slice: bool = False) -> None:
     """Checks all that a row names, short of reading voxels.
 
     Args:
         row: The row.
         ndim: 2 or 3.
         model: Name of the transform model.
-        imaging: ``"slice"`` where the fixed image may be a volume of one slice.
+        single_slice: Whether the fixed image may be a volume of one slice.
 
     Raises:
         DataError: What is wrong and how to mend it, without the manifest's name and line.
@@ -149,7 +157,7 @@ def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
         raise DataError(
             f"simulate needs a volume, and this environment registers {ndim}-D images; use a 3-D environment"
         )
-    fixed = read_header(row.fixed, ndim=ndim, single_slice=imaging == "slice").grid
+    fixed = read_header(row.fixed, ndim=ndim, single_slice=single_slice).grid
     moving = fixed if row.moving == row.fixed else read_header(row.moving, ndim=ndim).grid
     for side, grid in (("fixed", fixed), ("moving", moving)):
         for what in ("mask", "labels"):
@@ -161,7 +169,7 @@ def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
         _check_enough(landmarks[0], Path(row.fixed_landmarks or "").name)
     transform = np.eye(ndim + 1) if row.aligned else None
     if row.transform is not None:
-        transform = read_transform(Path(row.transform), ndim, "affine" if model == "sdm" else model)
+        transform = read_transform(Path(row.transform), ndim, model)
     if transform is not None and overlap(fixed, moving, transform) == 0:
         given = "the files' own frames" if row.aligned else f"transform {Path(row.transform or '').name}"
         raise DataError(
@@ -174,7 +182,7 @@ def check_row(row: Row, ndim: int, model: str, imaging: str = "volume") -> None:
 def _check_alignment(row: Row, fixed: Grid, moving: Grid, model: str) -> None:
     """Raises where the alignment cannot be read, or a deformable environment would begin beside the moving image."""
     alignment = read_alignment(row, fixed, moving)
-    if (model != "sdm" and row.alignment is None) or overlap(
+    if (row.alignment is None and not pose_model(model).takes_alignment) or overlap(
         fixed, moving, np.eye(fixed.ndim + 1) if alignment is None else alignment
     ) > 0:
         return
@@ -214,12 +222,13 @@ def read_alignment(row: Row, fixed: Grid, moving: Grid) -> FloatArray | None:
     return matrix if known or row.alignment == "identity" else None
 
 
-def load_row(row: Row, ndim: int) -> ImagePair:
+def load_row(row: Row, ndim: int, simulate: Simulate | None = None) -> ImagePair:
     """Reads the images, masks, labels and truth of a row, in the frames of the files.
 
     Args:
         row: A checked row.
         ndim: 2 or 3.
+        simulate: Makes the CBCT of a row that asks for it.
 
     Returns:
         The pair.
@@ -228,7 +237,7 @@ def load_row(row: Row, ndim: int) -> ImagePair:
         DataError: What is wrong and how to mend it, without the manifest's name and line.
     """
     if row.simulate:
-        return _load_simulated(row, ndim)
+        return _load_simulated(row, ndim, simulate)
     fixed = read_image(row.fixed, row.fixed_modality, ndim=ndim, single_slice=True)  # as check_row has let through
     same = row.moving == row.fixed
     moving = (
@@ -361,13 +370,13 @@ def _read_labels(path: str | None, grid: Grid) -> NDArray[np.int32] | None:
     return labels
 
 
-def _load_simulated(row: Row, ndim: int) -> ImagePair:
+def _load_simulated(row: Row, ndim: int, simulate: Simulate | None) -> ImagePair:
     """A CT and the CBCT made from it, which lie in one frame."""
-    from regenv.synthesis.simulate import simulated_cbct
-
+    if simulate is None:
+        raise DataError("an image is to be simulated, and no simulator was given; use regenv.datasets.make_dataset")
     ct_side = "moving" if row.simulate == "fixed" else "fixed"
     ct = read_image(row.moving, "ct", ndim=ndim)
-    cbct = simulated_cbct(ct, row.id)
+    cbct = simulate(ct, row.id)
     mask = _read_mask(getattr(row, f"{ct_side}_mask"), ct.grid)
     labels = _read_labels(getattr(row, f"{ct_side}_labels"), ct.grid)
     landmarks = _read_landmark_pair(row, ct.grid, ct.grid)

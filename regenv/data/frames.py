@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.resample import label_resample, resample
+from regenv.core.labels import label_resample
+from regenv.core.resample import resample
 from regenv.data.pair import ImagePair, Truth
 from regenv.errors import OptionError
 from regenv.poses import get_model

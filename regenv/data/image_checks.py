@@ -1,8 +1,7 @@
 """Checks of image files that their readers leave out: truncated data and missing geometry.
 
-ITK reads a truncated NIfTI file without a word (the rest are zeros), turns a spacing of 0 into 1, and gives a file
-without orientation the identity. Each of these would be a registration of something else, so the headers are looked at
-and the bytes are counted here.
+ITK reads a truncated NIfTI file without a word (the rest are zeros), turns a spacing of 0 into 1, gives a file without
+orientation the identity, and trusts numbers that end the process. So headers are checked and bytes are counted first.
 """
 
 from __future__ import annotations
@@ -14,27 +13,12 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from regenv.data import meta_header
+from regenv.data.header_values import WRITE_AGAIN, check_spacing, damaged, whole_numbers
 from regenv.errors import DataError
 
 _CHUNK = 1 << 22
-
-META_BYTES = {
-    "MET_CHAR": 1,
-    "MET_UCHAR": 1,
-    "MET_SHORT": 2,
-    "MET_USHORT": 2,
-    "MET_INT": 4,
-    "MET_UINT": 4,
-    "MET_LONG": 4,
-    "MET_ULONG": 4,
-    "MET_LONG_LONG": 8,
-    "MET_ULONG_LONG": 8,
-    "MET_FLOAT": 4,
-    "MET_DOUBLE": 8,
-}
-"""Bytes of a MetaImage element."""
-
-_WRITE_AGAIN = "write it again with its geometry (3D Slicer, ITK-SNAP and dcm2niix do), or as .mha"
+_LONGEST_LINE = 1 << 20
 
 
 def format_of(path: Path) -> str:
@@ -59,20 +43,12 @@ def check_geometry(path: Path) -> None:
     if kind == "nifti":
         header = _nifti_header(path)
         if header.qform_code == 0 and header.sform_code == 0:
-            raise DataError(f"{path} has no geometry (its sform and qform codes are 0); {_WRITE_AGAIN}")
-        _check_spacing(path, header.spacing)
+            raise DataError(f"{path} has no geometry (its sform and qform codes are 0); {WRITE_AGAIN}")
+        check_spacing(path, header.spacing)
     elif kind == "meta":
-        fields, _ = _meta_header(path)
-        spacing = fields.get("ElementSpacing", fields.get("ElementSize"))
-        if spacing is None:
-            raise DataError(f"{path} has no geometry (no ElementSpacing in its header); {_WRITE_AGAIN}")
-        _check_spacing(path, tuple(_number(value) for value in spacing.split()))
+        meta_header.check_header(path)
     elif kind == "nrrd":
-        names = _nrrd_fields(path)
-        if missing := {"type", "dimension", "sizes", "encoding"} - names:
-            raise _damaged(path, f"its header lacks {', '.join(sorted(missing))}")
-        if not names & {"space directions", "spacings"}:
-            raise DataError(f"{path} has no geometry (neither 'space directions' nor 'spacings'); {_WRITE_AGAIN}")
+        _check_nrrd(path)
 
 
 def check_complete(path: Path) -> None:
@@ -81,7 +57,7 @@ def check_complete(path: Path) -> None:
     if kind == "nifti":
         _check_nifti_bytes(path)
     elif kind == "meta":
-        _check_meta_bytes(path)  # NRRD's and DICOM's readers count for themselves
+        meta_header.check_bytes(path)  # NRRD's and DICOM's readers count for themselves
 
 
 @dataclass(frozen=True)
@@ -100,9 +76,9 @@ def _nifti_header(path: Path) -> _NiftiHeader:
         with _open(header_path) as stream:
             raw = stream.read(540)
     except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if len(raw) < 348:
-        raise _damaged(path, f"its header has {len(raw)} bytes of 348")
+        raise damaged(path, f"its header has {len(raw)} bytes of 348")
     for order in "<>":
         (size,) = struct.unpack_from(order + "i", raw, 0)
         if size == 348:
@@ -126,7 +102,9 @@ def _nifti_header(path: Path) -> _NiftiHeader:
     else:
         raise DataError(f"{path} is not a NIfTI file (its first bytes are {raw[:4]!r}); check what wrote it")
     if not 1 <= dim[0] <= 7 or any(n < 1 for n in dim[1 : dim[0] + 1]):
-        raise _damaged(path, f"its header gives dimensions {dim}")
+        raise damaged(path, f"its header gives dimensions {dim}")
+    if bits not in (1, 8, 16, 24, 32, 64, 96, 128, 192, 256) or (single and not 0 <= offset < 2**31):
+        raise damaged(path, f"its header gives {bits} bits a voxel, from byte {offset:g} on")
     if analyze:
         qform = sform = 0
     n_bytes = math.prod(dim[1 : dim[0] + 1]) * bits // 8
@@ -143,12 +121,12 @@ def _check_nifti_bytes(path: Path) -> None:
         found = 0
         try:
             with _open(data_path) as stream:
-                while block := stream.read(_CHUNK):
+                while found <= expected + _CHUNK and (block := stream.read(_CHUNK)):
                     found += len(block)
         except (OSError, EOFError, zlib.error) as error:
-            raise _damaged(path, f"{found} of {expected} bytes can be unpacked: {error}") from error
+            raise damaged(path, f"{found} of {expected} bytes can be unpacked: {error}") from error
     if found < expected:
-        raise _damaged(path, f"{found} of {expected} bytes")
+        raise damaged(path, f"{found} of {expected} bytes")
 
 
 def _nifti_part(path: Path, suffix: str) -> Path:
@@ -164,88 +142,38 @@ def _nifti_part(path: Path, suffix: str) -> Path:
     return part
 
 
-def _meta_header(path: Path) -> tuple[dict[str, str], int]:
-    """Fields of a MetaImage header, and where the bytes after it begin."""
-    fields: dict[str, str] = {}
-    with path.open("rb") as stream:
-        while line := stream.readline(65536):
-            key, equals, value = line.decode("latin-1").partition("=")
-            if not equals:
-                break
-            fields[key.strip()] = value.strip()
-            if key.strip() == "ElementDataFile":
-                break
-        offset = stream.tell()
-    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if not fields.get(key)]
-    if missing:
-        raise _damaged(path, f"its header lacks {', '.join(missing)}")
-    return fields, offset
+def _check_nrrd(path: Path) -> None:
+    """The fields of an NRRD header that ITK's reader takes on trust, and its geometry."""
+    fields = _nrrd_fields(path)
+    if missing := {"type", "dimension", "sizes", "encoding"} - set(fields):
+        raise damaged(path, f"its header lacks {', '.join(sorted(missing))}")
+    if not set(fields) & {"space directions", "spacings"}:
+        raise DataError(f"{path} has no geometry (neither 'space directions' nor 'spacings'); {WRITE_AGAIN}")
+    (axes,) = whole_numbers(path, "dimension", fields["dimension"], 1, 1, 16)
+    whole_numbers(path, "sizes", fields["sizes"], axes, 1, 2**31 - 1)
+    if "%" in fields.get("data file", "") + fields.get("datafile", ""):
+        raise DataError(f"{path} names its voxels' files by a pattern, which is not read; write it as one .nrrd file")
+    if fields.get("labels", "").count('"') > 2 * axes:
+        raise damaged(path, f"it has more labels than its {axes} axes")
 
 
-def _check_meta_bytes(path: Path) -> None:
-    fields, offset = _meta_header(path)
-    local = fields["ElementDataFile"] == "LOCAL"
-    data_path = path if local else path.parent / fields["ElementDataFile"]
-    if fields["ElementDataFile"].split()[0] == "LIST" or "%" in fields["ElementDataFile"]:
-        return  # one file per slice: ITK reports a missing or a short one
-    if not data_path.is_file():
-        raise DataError(f"{path} names its voxels' file {data_path.name}, which is missing beside it")
-    if fields.get("BinaryData", "True").lower() == "false" or fields["ElementType"] not in META_BYTES:
-        return
-    expected = math.prod(int(n) for n in fields["DimSize"].split()) * META_BYTES[fields["ElementType"]]
-    expected *= int(fields.get("ElementNumberOfChannels", "1"))
-    start = offset if local else max(0, int(fields.get("HeaderSize", "0")))
-    if fields.get("CompressedData", "False").lower() != "true":
-        found = data_path.stat().st_size - start
-    else:
-        found = _unpacked_bytes(path, data_path, start, expected)
-    if found < expected:
-        raise _damaged(path, f"{found} of {expected} bytes")
-
-
-def _unpacked_bytes(path: Path, data_path: Path, start: int, expected: int) -> int:
-    """Bytes that the zlib stream from ``start`` unpacks to."""
-    unpacker = zlib.decompressobj(wbits=47)  # 47: zlib or gzip header, whichever is there
-    found = 0
-    with data_path.open("rb") as stream:
-        stream.seek(start)
-        try:
-            while block := stream.read(_CHUNK):
-                found += len(unpacker.decompress(block))
-        except zlib.error as error:
-            raise _damaged(path, f"{found} of {expected} bytes can be unpacked: {error}") from error
-    return found
-
-
-def _nrrd_fields(path: Path) -> set[str]:
-    """Names of the fields of an NRRD header."""
-    names = set()
+def _nrrd_fields(path: Path) -> dict[str, str]:
+    """The fields of an NRRD header; names in lower case."""
+    fields = {}
     with path.open("rb") as stream:
         if not stream.readline(256).startswith(b"NRRD"):
             raise DataError(f"{path} is not an NRRD file (it does not begin with NRRD); check what wrote it")
-        while line := stream.readline(65536).strip():
-            if not line.startswith(b"#"):
-                names.add(line.decode("latin-1").partition(":")[0].strip().lower())
-    return names
-
-
-def _check_spacing(path: Path, spacing: tuple[float, ...]) -> None:
-    if not all(math.isfinite(s) and s > 0 for s in spacing):
-        shown = ", ".join(f"{s:g}" for s in spacing)
-        raise DataError(f"{path} has a spacing of ({shown}) mm, which must be positive; {_WRITE_AGAIN}")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+        while line := stream.readline(_LONGEST_LINE).strip():
+            name, _, value = line.decode("latin-1").partition(":")
+            if line.startswith(b"#") or value.startswith("="):
+                continue  # a comment, or a key and value of the user's
+            name = name.strip().lower()
+            if name in fields or b"\r" in line or len(line) >= _LONGEST_LINE - 1:
+                raise damaged(path, f"its header has {name[:40]} twice, or in an endless line")
+            fields[name] = value.strip()
+    return fields
 
 
 def _open(path: Path):  # type: ignore[no-untyped-def]
     """The file's bytes, unpacked where its name ends with .gz."""
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
-
-
-def _damaged(path: Path, found: str) -> DataError:
-    return DataError(f"{path} is truncated or damaged ({found}); copy or download it again")

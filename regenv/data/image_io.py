@@ -5,12 +5,8 @@ Nothing doubtful is let through: every error names the file, what is wrong with 
 
 from __future__ import annotations
 
-import contextlib
-import locale
 import os
-import uuid
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +16,17 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
+from regenv.data.dicom import check_pixel_spacing, series_files, series_grid
+from regenv.data.header_values import check_one_value
 from regenv.data.image_checks import check_complete, check_geometry, format_of
+from regenv.data.itk import last_line, quiet
+from regenv.data.memory import check_memory
 from regenv.errors import DataError
+from regenv.files import written_whole
+from regenv.modality import get_modality
 
 READABLE = ".nii, .nii.gz, .hdr/.img, .mha, .mhd, .nrrd, .nhdr, or a folder with a DICOM series"
 WRITABLE = (".nii", ".nii.gz", ".mha", ".nrrd")
-BACKGROUNDS = {"ct": -1000.0, "cbct": -1000.0}
-"""Value outside the image by modality (air in HU); 0 for every other."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,6 @@ def read_header(path: str | os.PathLike[str], *, ndim: int | None = None, single
         DataError: If the file is missing, of another format, damaged, without geometry, has several values a voxel, or
             has another dimension.
     """
-    from regenv.data.dicom import series_files
-
     given = os.fspath(path)
     place, _, series = given.partition("#") if not Path(given).exists() else (given, "", "")
     where = Path(place).expanduser()
@@ -116,8 +114,8 @@ def read_image(
     if low == high:
         raise DataError(f"{header.path} is {low:g} everywhere; an image without contrast cannot be registered")
     if background is None:
-        background = BACKGROUNDS.get(modality, 0.0)
-        if modality in BACKGROUNDS and low >= 0:
+        background = get_modality(modality).background
+        if get_modality(modality).hounsfield and low >= 0:
             warnings.warn(
                 f"{header.path} is given as {modality} but has no value below 0, so it is not in HU; rescale it "
                 f"(often by subtracting 1024), or name its modality 'other'",
@@ -183,45 +181,33 @@ def write_image(path: str | os.PathLike[str], image: Image, *, labels: NDArray[n
     image_sitk.SetSpacing(image.grid.spacing)
     image_sitk.SetOrigin(image.grid.origin)
     image_sitk.SetDirection(image.grid.direction.ravel().tolist())
-    name = target.with_name(f".writing-{uuid.uuid4().hex}{suffix}")
     try:
-        name.touch(exist_ok=False)
-        sitk.WriteImage(image_sitk, str(name), useCompression=True)
-        check_complete(name)  # a full disk is not always reported by the writer
-        os.replace(name, target)
+        with written_whole(target) as beside:
+            beside.touch(exist_ok=False)
+            sitk.WriteImage(image_sitk, str(beside), useCompression=True)
+            check_complete(beside)  # a full disk is not always reported by the writer
     except (OSError, RuntimeError, DataError) as error:
         raise DataError(
-            f"cannot write {target}: {_last_line(error)}. Nothing half-written is left; check that its folder exists, "
+            f"cannot write {target}: {last_line(error)}. Nothing half-written is left; check that its folder exists, "
             "can be written and has space"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
 
 
 def _read_grid(given: str, files: tuple[str, ...], ndim: int | None) -> Grid:
     """The grid from the header; axes of a single voxel beyond the third are dropped."""
     import SimpleITK as sitk
 
-    from regenv.data.dicom import check_pixel_spacing
-
     if len(files) > 1:
-        from regenv.data.dicom import series_grid
-
         grid = series_grid(given, files)
     else:
         reader = sitk.ImageFileReader()
         reader.SetFileName(files[0])
-        with _quiet():
+        with quiet():
             try:
                 reader.ReadImageInformation()
             except RuntimeError as error:
                 raise _unreadable(given, error) from error
-        components = reader.GetNumberOfComponents()
-        if components > 1:
-            raise DataError(
-                f"{given} has {components} values a voxel (a colour or vector image); extract one channel first"
-            )
+        check_one_value(given, reader.GetNumberOfComponents())
         size, d = reader.GetSize(), reader.GetDimension()
         spatial = d
         while spatial > 3 and size[spatial - 1] == 1:
@@ -258,9 +244,10 @@ def _check_dimension(given: str, grid: Grid, ndim: int | None, single_slice: boo
 
 
 def _read_array(header: ImageHeader, *, as_float: bool) -> NDArray[Any]:
-    """The voxels ``[z, y, x]``, after counting the bytes."""
+    """The voxels ``[z, y, x]``, after counting the bytes that they take in memory and those in the file."""
     import SimpleITK as sitk
 
+    check_memory(header.path, header.grid.size)
     reader: Any
     if len(header.files) > 1:
         reader = sitk.ImageSeriesReader()
@@ -271,30 +258,12 @@ def _read_array(header: ImageHeader, *, as_float: bool) -> NDArray[Any]:
         reader.SetFileName(header.files[0])
     if as_float:
         reader.SetOutputPixelType(sitk.sitkFloat32)
-    with _quiet():
+    with quiet():
         try:
             array = sitk.GetArrayFromImage(reader.Execute())
         except RuntimeError as error:
             raise _unreadable(header.path, error) from error
     return array.reshape(header.grid.shape)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps ITK's own warnings off stderr: what matters of them is raised here as an error.
-
-    And keeps the process's locale: one of ITK's readers leaves it at "C", after which Python decodes text as ASCII.
-    """
-    import SimpleITK as sitk
-
-    spoken = locale.setlocale(locale.LC_ALL)
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
-        locale.setlocale(locale.LC_ALL, spoken)
 
 
 def _wrong_format(path: Path) -> str:
@@ -309,12 +278,7 @@ def _wrong_format(path: Path) -> str:
 def _unreadable(given: str, error: Exception) -> DataError:
     if "orthonormal" in str(error):
         return DataError(f"{given} has sheared or mixed axes, which ITK does not read; resample it onto a regular grid")
-    return DataError(f"{given} cannot be read ({_last_line(error)}); it is damaged or of another format than its name")
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__
+    return DataError(f"{given} cannot be read ({last_line(error)}); it is damaged or of another format than its name")
 
 
 def _by(size: tuple[int, ...]) -> str:

@@ -9,13 +9,9 @@ from pathlib import Path
 
 from regenv.data.dataset import SPLITS
 from regenv.errors import DataError, near_miss
+from regenv.modality import MODALITIES
 
 NAME = "pairs.csv"
-MODALITIES = (
-    *("ct", "cbct", "mr", "t1", "t2", "pd", "flair", "dwi", "b0", "adc", "pet", "us", "xray", "depth", "other"),
-)
-"""What ``fixed_modality`` and ``moving_modality`` may say."""
-
 COLUMNS = {
     "id": "unique name of the pair (default: the row's number)",
     "subject": "whose images these are (default: the id)",

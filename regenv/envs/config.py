@@ -11,7 +11,7 @@ from typing import Any
 
 from regenv.actions import ActionScheme, default_steps, default_stop, make_actions
 from regenv.catalogue import get_task
-from regenv.data.dataset import Dataset, Prepared, make_dataset
+from regenv.data.dataset import Dataset, Prepared
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
 from regenv.errors import OptionError, WithheldError, check_option, near_miss
@@ -95,24 +95,13 @@ class Config:
         """How the moved image comes about."""
         return get_imaging(self.task.imaging)
 
-    def make_dataset(self) -> Dataset:
-        """The data set, made from its name or taken as it is."""
+    def make_dataset(self, prepare: bool = True) -> Dataset:
+        """The data set, made from its name or taken as it is; ``prepare`` makes what it needs ahead."""
         if not isinstance(self.dataset, str):
             return self.dataset
-        task = self.task
-        dataset = make_dataset(
-            self.dataset,
-            split=self.split,
-            modalities=task.modalities,
-            field_of_view=self.field_of_view,
-            model=task.model,
-            ndim=task.ndim,
-            recipe=task.recipe,
-            imaging=task.imaging,
-            slices=task.planes.get(self.field_of_view, 1),
-            extent_mm=self.view_size * self.view_spacing_mm,
-        )
-        if isinstance(dataset, Prepared):
+        extent_mm = self.view_size * self.view_spacing_mm
+        dataset = self.task.dataset(self.dataset, self.split, field_of_view=self.field_of_view, extent_mm=extent_mm)
+        if prepare and isinstance(dataset, Prepared):
             dataset.prepare()
         return dataset
 
@@ -222,7 +211,7 @@ def make_config(
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
-    if config.reward_region == "volume" and "volume" not in config.imaging.observations(task.ndim):
+    if config.reward_region != "view" and "volume" not in config.imaging.observations(task.ndim):
         raise OptionError("reward_region='volume' needs a 3-D environment; here the view is the whole fixed image")
     if config.deformation is not None and not pose_model(task.model).needs_population:
         raise OptionError(

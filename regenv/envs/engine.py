@@ -75,7 +75,7 @@ class Engine:
     def _make_potentials(self) -> None:
         observed = Images(self.renderer, observed=True)
         images = observed
-        if self.config.reward_region == "volume":
+        if self.config.reward_region != "view":
             images = Images(self.make_renderer(self.lanes, self.config.make_view("volume")), observed=False)
         self.reward = make_potential(
             self.config.reward, images=images, process=self.process, view=self.view, withheld=self.withheld

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.geometry import transform_points
-from regenv.core.resample import nearest_labels
+from regenv.core.labels import dice_by_label, labels_at, shared_labels
 from regenv.errors import DataError
 from regenv.imaging.case import Case
 from regenv.imaging.view import View
@@ -28,33 +25,22 @@ class LabelOverlap:
     """
 
     def __init__(self, case: Case, view: View, poses: PoseModel) -> None:
-        truth = case.truth
-        if truth is None or truth.labels_fixed is None or truth.labels_moving is None or case.scene.cameras:
+        truth, scene = case.truth, case.scene
+        if truth is None or truth.labels_fixed is None or truth.labels_moving is None or scene.cameras:
             raise DataError(f"reward='dice' needs label maps on both images, and pair {case.id!r} has none")
-        self._scene, self._poses = case.scene, poses
-        self._labels = truth.labels_moving
-        grid = view.grid(case.scene.fixed_grid, view.levels[0])
-        points = grid.points().reshape(-1, grid.ndim)
-        fixed = nearest_labels(truth.labels_fixed, transform_points(case.scene.fixed_grid.physical_to_index, points))
-        self._values = np.setdiff1d(np.intersect1d(np.unique(fixed), np.unique(self._labels)), [0])
-        if len(self._values) == 0:
+        self._scene, self._poses, self._labels = scene, poses, truth.labels_moving
+        self._points = view.grid(scene.fixed_grid, view.levels[0]).points().reshape(-1, scene.ndim)
+        self._fixed = labels_at(truth.labels_fixed, scene.fixed_grid, self._points)
+        self._values = shared_labels(self._fixed, self._labels)
+        if not self._values:
+            there = [[int(v) for v in np.unique(labels) if v != 0] for labels in (self._fixed, self._labels)]
             raise DataError(
-                f"reward='dice': the label maps of pair {case.id!r} share no label: fixed has "
-                f"{_values(fixed)} in the view, moving {_values(self._labels)}; give a structure the same value in both"
+                f"reward='dice': the label maps of pair {case.id!r} share no label: fixed has {there[0]} in the view, "
+                f"moving {there[1]}; give a structure the same value in both"
             )
-        self._fixed, self._points = fixed, points
 
     def mean_dice(self, pose: NDArray[np.float64]) -> float:
         """Mean Dice coefficient at a pose, in [0, 1]."""
         there = self._poses.carry(pose, self._points, self._scene)
-        moved = nearest_labels(self._labels, transform_points(self._scene.moving_grid.physical_to_index, there))
-        scores = []
-        for value in self._values:
-            a, b = self._fixed == value, moved == value
-            scores.append(2 * int((a & b).sum()) / (int(a.sum()) + int(b.sum())))
-        return float(np.mean(scores))
-
-
-def _values(labels: NDArray[Any]) -> list[int]:
-    """The labels that there are."""
-    return [int(value) for value in np.unique(labels) if value != 0]
+        moved = labels_at(self._labels, self._scene.moving_grid, there)
+        return float(np.mean(list(dice_by_label(self._fixed, moved, self._values).values())))

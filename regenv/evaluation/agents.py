@@ -1,4 +1,4 @@
-"""Finding an agent by its name, and what the evaluation knows of it.
+"""Finding an agent by its name, and what it may ask of an environment.
 
 An agent is named ``package.module:factory`` or is a policy file ``policy.onnx``. A factory is called as
 ``factory(seed=int)``. Nothing in regenv has to be edited to run one.
@@ -11,61 +11,13 @@ import importlib
 import importlib.util
 import inspect
 import os
-import re
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from regenv.errors import near_miss
-
-FAMILIES = ("rl", "classical", "supervised", "unsupervised", "adversarial", "learned-metric", "reference")
-ENV_KEYWORDS = (
-    "observation",
-    "dtype",
-    "parameters",
-    "actions",
-    "steps",
-    "stop",
-    "reward",
-    "reward_region",
-    "reward_scale",
-    "step_cost",
-    "preset",
-    "horizon",
-    "view_size",
-    "view_spacing_mm",
-    "threads",
-)
-"""What an agent may ask of an environment. Data set, split and starts belong to the track."""
-
-
-class AgentError(ValueError):
-    """An agent cannot be found, made or used; the message names it and the mend."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """What a row says of an agent: attributes of the agent, or entries of its ``method`` mapping.
-
-    Attributes:
-        name: Short, for the table.
-        family: One of :data:`FAMILIES`.
-        description: One line.
-        code: Where the code is.
-        training_data: What it was trained on; empty where nothing was trained.
-        test_time_optimisation: Whether it optimises for each pair.
-        uses_truth: Whether it is told the truth (reference bounds only).
-    """
-
-    name: str
-    family: str = "rl"
-    description: str = ""
-    code: str = ""
-    training_data: str = ""
-    test_time_optimisation: bool = False
-    uses_truth: bool = False
+from regenv.evaluation.method import AgentError
+from regenv.fields import ENV_KEYWORDS, FieldError, table
 
 
 def load_agent(spec: str, seed: int = 0) -> Any:
@@ -121,18 +73,16 @@ def _factory(spec: str) -> Any:
     return getattr(module, attribute)
 
 
-def answers_at_once(agent: Any) -> bool:
-    """Whether the agent registers two images in one call instead of acting step by step."""
-    return callable(getattr(agent, "register", None))
-
-
 def environment_keywords(agent: Any) -> dict[str, Any]:
     """The agent's ``env_kwargs``, checked.
 
     Raises:
         AgentError: If it asks for something that belongs to the track.
     """
-    keywords = dict(getattr(agent, "env_kwargs", None) or {})
+    try:
+        keywords = dict(table("env_kwargs", getattr(agent, "env_kwargs", None) or {}))
+    except FieldError as error:
+        raise AgentError(str(error)) from error
     for key in keywords:
         if key not in ENV_KEYWORDS:
             raise AgentError(
@@ -140,34 +90,6 @@ def environment_keywords(agent: Any) -> dict[str, Any]:
                 f"{near_miss(key, ENV_KEYWORDS)}"
             )
     return keywords
-
-
-def describe(agent: Any, spec: str) -> Method:
-    """What the row says of the agent, from its attributes.
-
-    Raises:
-        AgentError: If it declares an unknown family.
-    """
-    declared = getattr(agent, "method", None)
-    declared = declared if isinstance(declared, Mapping) else {}
-    fallback = asdict(Method(name=_short_name(spec)))
-    values = {key: declared.get(key, getattr(agent, key, default)) for key, default in fallback.items()}
-    values = {key: value if isinstance(value, type(fallback[key])) else fallback[key] for key, value in values.items()}
-    if values["family"] not in FAMILIES:
-        raise AgentError(f"{spec}: family={values['family']!r} is unknown; {near_miss(values['family'], FAMILIES)}")
-    return Method(**values)
-
-
-def _short_name(spec: str) -> str:
-    """``agents.greedy.agent:make`` -> ``greedy``; ``weights/mine.onnx`` -> ``mine``."""
-    if spec.endswith(".onnx"):
-        return re.sub(r"[^A-Za-z0-9_.-]", "-", Path(spec).stem)
-    module, _, attribute = spec.partition(":")
-    generic = {"make", "agent", "factory", "create", "make_agent", "agents", "build"}
-    for part in (attribute, *reversed(module.split("."))):
-        if part not in generic:
-            return re.sub(r"[^A-Za-z0-9_.-]", "-", part.removeprefix("make_"))
-    return "agent"
 
 
 def code_digest(spec: str) -> str:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from regenv.evaluation.track import write_atomically
+from regenv import fields
+from regenv.files import take_alone, write_atomically
 
 EPISODES = "episodes.jsonl.gz"
 PARTIAL = "episodes.partial.jsonl"
@@ -28,21 +29,38 @@ class Episode:
         case: Id of the track's case.
         seed: The agent's seed.
         actions: All actions in order, or None for a method that answers at once.
-        transform: ``(d + 1, d + 1)`` final transform, fixed to moving, nested lists.
+        transform: Final transform, fixed to moving: ``(d + 1, d + 1)`` nested lists, a list of coefficients, or a
+            mapping that holds a lattice; see :func:`regenv.fields.check_transform`.
         steps: Number of actions.
         evaluations: Evaluations of a similarity that the agent counted, or its steps.
         seconds: Time in the agent and the environment, images loaded.
         metrics: ``tre_start``, ``tre``, ``score`` and, where there are landmarks, ``landmark_tre``.
+
+    Raises:
+        FieldError: If a field is not what it may be.
     """
 
     case: str
     seed: int
     actions: list[Any] | None
-    transform: list[list[float]]
+    transform: Any
     steps: int
     evaluations: int
     seconds: float
     metrics: dict[str, float]
+
+    def __post_init__(self) -> None:
+        fields.name("case", self.case)
+        fields.whole("seed", self.seed)
+        fields.actions("actions", self.actions)
+        fields.check_transform(self.transform)
+        fields.whole("steps", self.steps)
+        fields.whole("evaluations", self.evaluations)
+        fields.number("seconds", self.seconds, low=0)
+        for key, value in fields.table("metrics", self.metrics).items():
+            fields.number(f"metrics.{key}", value)
+        if self.actions is not None and self.steps != len(self.actions):
+            raise fields.FieldError(f"{self.steps} steps are stated and there are {len(self.actions)} actions")
 
     @property
     def key(self) -> tuple[str, int]:
@@ -76,7 +94,8 @@ class PartialRun:
         # Unbuffered: what is written is on its way to the disk, and nothing is left over to fail later.
         self._stream = open(self.path, "r+b" if self.path.exists() else "w+b", buffering=0)  # noqa: SIM115
         try:
-            _lock(self._stream.fileno(), self.path)
+            if not take_alone(self._stream.fileno()):  # two runs would write over each other
+                raise RunError(f"another run is writing {self.path}: wait for it, or choose another --out")
             self._end = self._read()
             if self._end == 0:
                 self._write((json.dumps(self._header) + "\n").encode())
@@ -137,22 +156,6 @@ class PartialRun:
     def remove(self) -> None:
         """Removes the file; called once everything is in its final place."""
         self.path.unlink(missing_ok=True)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    """Takes the file for this process, until it is closed or the process ends in whatever way.
-
-    Raises:
-        RunError: If another process has it: two runs would write over each other.
-    """
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunError(f"another run is writing {path}: wait for it, or choose another --out") from error
-    except OSError:
-        return  # a file system without locks
 
 
 def write_episodes(path: Path, episodes: Iterable[Episode]) -> None:

@@ -1,13 +1,12 @@
 """Runs an agent on a track and writes its leaderboard row.
 
-The environment is on the test split, where nothing of the truth can be reached; the truth is in the track's numbers,
-which only the runner holds. Every finished case is on disk before the next begins.
+The environment is on the test split and tells nothing of the truth; the runner measures by the track's numbers. An
+agent that runs in this process could read either, so a row is a claim until others have reproduced it. Every finished
+case is on disk before the next begins.
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -17,28 +16,28 @@ from typing import Any
 
 import numpy as np
 
-from regenv.core.geometry import FloatArray
+from regenv.agent import Problem, answer, answers_at_once, play, reseed
+from regenv.core.scene import Scene
 from regenv.data.cache import progress
-from regenv.evaluation.agents import (
-    AgentError,
-    answers_at_once,
-    code_digest,
-    describe,
-    environment_keywords,
-    load_agent,
-)
+from regenv.data.pair import ImagePair
+from regenv.evaluation.agents import code_digest, environment_keywords, load_agent
+from regenv.evaluation.answers import Answer, PoseAnswer, answer_of
 from regenv.evaluation.cases import generator_of, track_dataset
 from regenv.evaluation.episodes import Episode, PartialRun, RunError
+from regenv.evaluation.method import AgentError, describe
 from regenv.evaluation.score import case_score
 from regenv.evaluation.submission import Submission, read_submission, software_versions
-from regenv.evaluation.track import Track, TrackCase
+from regenv.evaluation.track import Track, TrackCase, track_names
+
+Ended = tuple[list[Any] | None, Answer, float]
+"""Actions (None of a method that answers at once), final transform and seconds."""
 
 
-def metrics_of(case: TrackCase, transform: FloatArray) -> dict[str, float]:
-    """The metrics of a final transform ``(d + 1, d + 1)``: ``tre_start``, ``tre``, ``score``, ``landmark_tre``."""
-    tre = case.tre(transform)
+def metrics_of(case: TrackCase, final: Answer) -> dict[str, float]:
+    """The metrics of a final transform: ``tre_start``, ``tre``, ``score``, ``landmark_tre``."""
+    tre = case.tre(final)
     metrics = {"tre_start": case.tre_start, "tre": tre, "score": float(case_score(case.tre_start, tre))}
-    landmark_tre = case.landmark_tre(transform)
+    landmark_tre = case.landmark_tre(final)
     if landmark_tre is not None:
         metrics["landmark_tre"] = landmark_tre
     return metrics
@@ -83,16 +82,13 @@ class CaseRunner:
 
             import regenv  # noqa: F401  (registers the environments)
 
-            keywords = {**self.keywords, "split": self.track.split, "dataset": self.track.dataset}
+            track = self.track
+            own = {"split": track.split, "dataset": track.dataset, "field_of_view": track.field_of_view}
             # The passive checker looks at every step and would count as the agent's time.
-            self._env = gym.make(
-                self.track.env_id, disable_env_checker=True, field_of_view=self.track.field_of_view, **keywords
-            )
+            self._env = gym.make(track.env_id, disable_env_checker=True, **{**self.keywords, **own})
             horizon = self._env.unwrapped.config.horizon
-            if horizon > self.track.max_steps:
-                raise AgentError(
-                    f"{self.spec} asks for a horizon of {horizon}; the track allows {self.track.max_steps}"
-                )
+            if horizon > track.max_steps:
+                raise AgentError(f"{self.spec} asks for a horizon of {horizon}; the track allows {track.max_steps}")
             if self._env.unwrapped.reward.uses_truth:
                 raise AgentError(f"{self.spec} asks for a reward that uses the truth")
         return self._env
@@ -104,18 +100,14 @@ class CaseRunner:
             RunError: If the agent fails, or answers something that is no transform; the message names the case.
         """
         seed_of_case = int(np.random.SeedSequence([self.seed, int(case.id)]).generate_state(1)[0])
-        if callable(getattr(self.agent, "seed", None)):
-            self.agent.seed(seed_of_case)  # so that a run that was stopped and goes on draws the same
-        with contextlib.suppress(AttributeError):  # some count for themselves
-            self.agent.evaluations = 0
+        reseed(self.agent, seed_of_case)  # so that a run that was stopped and goes on draws the same
         try:
-            actions, transform, seconds = self._at_once(case) if self.at_once else self._act(case, seed_of_case)
+            actions, final, seconds = self._at_once(case) if self.at_once else self._act(case, seed_of_case)
+            metrics = metrics_of(case, final)
         except (KeyboardInterrupt, RunError, AgentError):
             raise
         except Exception as error:
             raise RunError(f"{self.spec} failed on case {case.id}: {type(error).__name__}: {error}") from error
-        if not np.all(np.isfinite(transform)):
-            raise RunError(f"{self.spec} gave a transform with numbers that are not finite on case {case.id}")
         steps = 0 if actions is None else len(actions)
         evaluations = int(getattr(self.agent, "evaluations", 0) or 0) or steps
         if evaluations > self.track.max_evaluations:
@@ -127,59 +119,65 @@ class CaseRunner:
             case=case.id,
             seed=self.seed,
             actions=actions,
-            transform=transform.tolist(),
+            transform=final.value,
             steps=steps,
             evaluations=evaluations,
             seconds=round(seconds, 6),
-            metrics=metrics_of(case, transform),
+            metrics=metrics,
         )
 
-    def _act(self, case: TrackCase, seed: int) -> tuple[list[Any], FloatArray, float]:
+    def _act(self, case: TrackCase, seed: int) -> Ended:
         env = self.environment()
-        if callable(getattr(self.agent, "attach", None)):
-            self.agent.attach(env)
-        observation, info = env.reset(seed=seed, options={"pair": case.pair, "start": case.start})
-        self._same_images(case, env)
-        if self.method.uses_truth:
-            info = {**info, "truth": case.truth.copy(), "frame": case.frame.copy(), "points": case.points[0].copy()}
-        actions: list[Any] = []
-        over = False
+        options = {"pair": case.pair, "start": case.start}
+        target = case.target if self.method.uses_truth else None
+        played = play(self.agent, env, seed=seed, options=options, target=target)
+        _check_geometry(case, env.unwrapped._engine.case(0).scene)
+        pose = np.asarray(played.last["transform"], dtype=np.float64)
+        return played.actions, PoseAnswer(pose, case.poses, case.scene), played.seconds
+
+    def _at_once(self, case: TrackCase) -> Ended:
+        import time
+
+        pair = self._dataset.load(self._index(case))
+        _check_geometry(case, self.track.config().imaging.scene(pair))
+        problem = problem_of(pair, case, uses_truth=self.method.uses_truth)
         began = time.perf_counter()
-        self.agent.reset(observation, info)
-        while not over:
-            action = self.agent.act(observation)
-            observation, _, terminated, truncated, info = env.step(action)
-            actions.append(np.asarray(action).tolist())
-            over = terminated or truncated
-        return actions, np.asarray(info["transform"], dtype=np.float64), time.perf_counter() - began
-
-    def _at_once(self, case: TrackCase) -> tuple[None, FloatArray, float]:
-        import SimpleITK as sitk
-
-        from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
-
-        pair = self._dataset.load(int(case.pair))
-        _check_geometry(case, pair.fixed.grid.frame, pair.moving.grid.centre)
-        fixed, moving, initial = image_to_sitk(pair.fixed), image_to_sitk(pair.moving), matrix_to_sitk(case.start)
-        if self.method.uses_truth:
-            self.agent.truth = case.truth.copy()
-        began = time.perf_counter()
-        answer = self.agent.register(fixed, moving, initial)
+        found = answer(self.agent, problem)
         seconds = time.perf_counter() - began
-        if not isinstance(answer, sitk.Transform):
-            raise TypeError(
-                f"register must return a SimpleITK transform from fixed to moving, got {type(answer).__name__}"
-            )
-        return None, matrix_from_sitk(answer), seconds
+        if found is problem.initial:
+            return None, case.answer(case.start.tolist()), seconds
+        return None, answer_of(found, case.scene, case.poses), seconds
 
-    def _same_images(self, case: TrackCase, env: Any) -> None:
-        at_hand = env.unwrapped._engine.case(0)
-        _check_geometry(case, at_hand.fixed_grid.frame, at_hand.moving_grid.centre)
+    def _index(self, case: TrackCase) -> int:
+        ids = self._dataset.ids
+        return int(case.pair) if self.track.split == "test" else ids.index(case.pair)
 
 
-def _check_geometry(case: TrackCase, frame: FloatArray, moving_centre: FloatArray) -> None:
+def problem_of(pair: ImagePair, case: TrackCase, *, uses_truth: bool = False) -> Problem:
+    """A case as a method that answers at once is given it; the truth only where it declares that it uses it."""
+    from regenv.core.sitk import image_to_sitk, mask_to_sitk, matrix_to_sitk
+
+    given = case.poses.takes_alignment and pair.alignment is not None
+    return Problem(
+        fixed=image_to_sitk(pair.fixed),
+        moving=image_to_sitk(pair.moving),
+        initial=case.poses.to_sitk_transform(case.start, case.scene),
+        model=case.poses.name,
+        fixed_mask=mask_to_sitk(pair.fixed_mask, pair.fixed.grid),
+        moving_mask=mask_to_sitk(pair.moving_mask, pair.moving.grid),
+        cameras=pair.cameras,
+        slice_mm=case.scene.slice_mm,
+        alignment=matrix_to_sitk(pair.alignment) if given and pair.alignment is not None else None,
+        truth=case.poses.to_sitk_transform(case.target.pose, case.scene) if uses_truth else None,
+    )
+
+
+def _check_geometry(case: TrackCase, scene: Scene) -> None:
     """Raises where the pair at hand does not lie where the track's pair lay."""
-    if not (np.allclose(frame, case.frame, atol=1e-4) and np.allclose(moving_centre, case.moving_centre, atol=1e-4)):
+    same = np.allclose(scene.frame, case.scene.frame, atol=1e-4) and np.allclose(
+        scene.moving_grid.index_to_physical, case.scene.moving_grid.index_to_physical, atol=1e-4
+    )
+    if not same:
         raise RunError(
             f"pair {case.pair} does not lie where it lay when case {case.id} was frozen: the data set or its generator "
             "has changed. Clear the cache (regenv doctor names it), or use the track that belongs to this version"
@@ -187,7 +185,7 @@ def _check_geometry(case: TrackCase, frame: FloatArray, moving_centre: FloatArra
 
 
 @dataclass(frozen=True)
-class Row:
+class FinishedRow:
     """A finished row.
 
     Attributes:
@@ -214,13 +212,13 @@ def run(
     name: str | None = None,
     again: bool = False,
     on_case: Callable[[Episode], None] | None = None,
-) -> Row:
+) -> FinishedRow:
     """Runs an agent on a track and writes ``OUT/<track>/<row>/``.
 
     A run that was stopped goes on where it was; a finished row of the same agent, track, seeds and cases is taken over.
 
     Args:
-        track: A bound track (:func:`regenv.evaluation.track.bind`).
+        track: A bound track (:func:`regenv.evaluation.cases.bind`).
         agent: ``"package.module:factory"`` or ``"policy.onnx"``.
         seeds: The agent's (training) seeds; each runs all cases.
         out: Folder of submissions.
@@ -244,6 +242,7 @@ def run(
         row=method.name,
         track=track.name,
         track_digest=track.digest,
+        score_version=track.score_version,
         cases=len(chosen),
         agent=Path(agent).name if Path(agent).is_absolute() else agent,
         agent_digest=code_digest(agent),
@@ -255,7 +254,7 @@ def run(
     if not again:
         finished = _finished(folder, submission)
         if finished is not None:
-            return Row(folder, finished[0], finished[1], kept=True)
+            return FinishedRow(folder, finished[0], finished[1], kept=True)
     save_bound_track(track, Path(out))
     with PartialRun(folder, submission.identity()) as partial:
         done = {episode.key for episode in partial.episodes}
@@ -273,12 +272,12 @@ def run(
         except OSError as error:
             raise RunError(f"cannot write {folder}: {error.strerror}; all cases are kept in {partial.path}") from error
         partial.remove()
-    return Row(folder, submission, episodes)
+    return FinishedRow(folder, submission, episodes)
 
 
 def save_bound_track(track: Track, out: Path) -> None:
-    """Keeps the numbers of a track of the user's own pairs beside its rows, which are verified against them."""
-    if ":" in track.dataset:
+    """Keeps the numbers of a track that does not ship beside its rows, which are verified against them."""
+    if ":" in track.dataset or track.name not in track_names():
         track.save(out / track.name)
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import platform
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from regenv.evaluation.agents import FAMILIES, Method
+from regenv import fields
 from regenv.evaluation.episodes import EPISODES, Episode, write_episodes
+from regenv.evaluation.method import Method
 from regenv.evaluation.score import SCORE_VERSION
 from regenv.evaluation.toml import dumps
-from regenv.evaluation.track import Track, write_atomically
+from regenv.evaluation.track import Track
+from regenv.files import write_atomically
+from regenv.reading import UnsafeFileError, gunzip_lines, parse_json, parse_toml, read_bounded
 
 HEADER = "submission.toml"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+TIMINGS = ("measured", "claimed")
+HEADER_BYTES = 64 << 10
+EPISODES_BYTES = 16 << 20
+UNPACKED_BYTES = 256 << 20
+LINE_BYTES = 1 << 20
 PACKAGES = (
     "regenv",
     "gymnasium",
@@ -48,8 +54,13 @@ class Submission:
         seeds: The agent's (training) seeds.
         env_kwargs: Environment keywords that the agent asked for.
         versions: Software that it ran with.
+        timing: ``"measured"`` where the runner (:mod:`regenv.evaluation.runner`) took the seconds, ``"claimed"``
+            where they come from elsewhere.
         score_version: Version of the score.
         schema: Version of this format.
+
+    Raises:
+        FieldError: If a field is not what it may be.
     """
 
     row: str
@@ -62,8 +73,27 @@ class Submission:
     seeds: tuple[int, ...]
     env_kwargs: Mapping[str, Any]
     versions: Mapping[str, str]
+    timing: str = "measured"
     score_version: int = SCORE_VERSION
     schema: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        fields.name("row", self.row)
+        fields.name("track", self.track)
+        fields.digest("track_digest", self.track_digest)
+        fields.whole("cases", self.cases, low=1, high=1_000_000)
+        fields.text("agent", self.agent)
+        fields.digest("agent_digest", self.agent_digest)
+        for seed in fields.listing("seeds", self.seeds, low=1):
+            fields.whole("seeds", seed)
+        if len(set(self.seeds)) != len(self.seeds):
+            raise fields.FieldError(f"seeds must be different, got {fields.shown(self.seeds)}")
+        for key, value in fields.table("env_kwargs", self.env_kwargs).items():
+            fields.env_keyword(key, value)
+        for key, value in fields.table("versions", self.versions).items():
+            fields.text(f"versions.{key}", value, limit=80)
+        fields.choice("timing", self.timing, TIMINGS)
+        fields.whole("score_version", self.score_version, low=1, high=1000)
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for one run to go on as another: everything but how many cases and seeds."""
@@ -80,10 +110,11 @@ class Submission:
         """Writes both files, each whole or not at all, the header last."""
         folder.mkdir(parents=True, exist_ok=True)
         write_episodes(folder / EPISODES, episodes)
-        write_atomically(folder / HEADER, dumps(self._document()).encode())
+        self.write_header(folder)
 
-    def _document(self) -> dict[str, Any]:
-        return {
+    def write_header(self, folder: Path) -> None:
+        """Writes ``submission.toml`` alone, whole or not at all."""
+        document = {
             "schema": self.schema,
             "row": self.row,
             "track": self.track,
@@ -93,10 +124,22 @@ class Submission:
             "seeds": list(self.seeds),
             "agent": self.agent,
             "agent_digest": self.agent_digest,
+            "timing": self.timing,
             "method": asdict(self.method),
             "env_kwargs": dict(self.env_kwargs),
             "versions": dict(self.versions),
         }
+        write_atomically(folder / HEADER, dumps(document).encode())
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """The entries of ``submission.toml``, of whatever schema, not checked.
+
+    Raises:
+        OSError: If it is not there.
+        ValueError: If it is no regular file, too large or no TOML.
+    """
+    return parse_toml(read_bounded(folder / HEADER, HEADER_BYTES))
 
 
 def read_header(folder: Path) -> Submission:
@@ -106,64 +149,45 @@ def read_header(folder: Path) -> Submission:
         OSError: If it is not there.
         ValueError: If it is no submission; the message names what is wrong.
     """
-    document = tomllib.loads((folder / HEADER).read_text(encoding="utf-8"))
-    if document.get("schema") != SCHEMA_VERSION:
-        raise ValueError(f"schema is {document.get('schema')!r}, this regenv reads {SCHEMA_VERSION}")
-    kinds: dict[str, type] = {
-        "row": str,
-        "track": str,
-        "track_digest": str,
-        "score_version": int,
-        "cases": int,
-        "seeds": list,
-        "agent": str,
-        "agent_digest": str,
-        "method": dict,
-        "versions": dict,
-    }
-    for key, kind in kinds.items():
-        if not isinstance(document.get(key), kind) or isinstance(document.get(key), bool):
-            raise ValueError(f"{key} must be of type {kind.__name__}, got {document.get(key)!r}")
-    unknown = set(document) - set(kinds) - {"schema", "env_kwargs"}
-    if unknown:
-        raise ValueError(f"unknown entries {sorted(unknown)}")
+    return header_of(read_document(folder))
+
+
+def header_of(document: Mapping[str, Any]) -> Submission:
+    """The header that a document states.
+
+    Raises:
+        FieldError: If an entry is missing, unknown or not what it may be.
+    """
+    entries = dict(document)
+    if (schema := entries.pop("schema", None)) != SCHEMA_VERSION:
+        older = "; regenv leaderboard migrate DIR brings it up to date" if schema == 1 else ""
+        raise fields.FieldError(f"schema is {fields.shown(schema)}, this regenv reads {SCHEMA_VERSION}{older}")
+    for key in ("score_version", "timing"):
+        if key not in entries:
+            raise fields.FieldError(f"{key} is missing")
+    entries["method"] = Method.of(fields.table("method", entries.get("method")))
+    entries["seeds"] = tuple(fields.listing("seeds", entries.get("seeds")))
     try:
-        method = Method(**document["method"])
-    except TypeError as error:
-        raise ValueError(f"method: {error}") from error
-    for key, value in asdict(method).items():
-        if not isinstance(value, type(asdict(Method(name=""))[key])):
-            raise ValueError(f"method.{key} has the wrong type: {value!r}")
-    if method.family not in FAMILIES:
-        raise ValueError(f"method.family is {method.family!r}, must be one of {', '.join(FAMILIES)}")
-    seeds = document["seeds"]
-    if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds must be different whole numbers, at least one, got {seeds!r}")
-    return Submission(
-        **{key: document[key] for key in kinds if key not in ("method", "seeds")},
-        method=method,
-        seeds=tuple(seeds),
-        env_kwargs=document.get("env_kwargs", {}),
-    )
+        return Submission(**{"env_kwargs": {}, **entries})
+    except TypeError as error:  # an entry is missing or unknown
+        raise fields.FieldError(str(error).replace("Submission.__init__() ", "")) from error
 
 
 def read_episodes(folder: Path) -> tuple[Episode, ...]:
     """Reads ``episodes.jsonl.gz``.
 
     Raises:
-        OSError: If it is missing or no gzip file.
-        ValueError: If a line is no episode; the message names the line.
+        OSError: If it is missing.
+        ValueError: If it is no regular file, too large, damaged, or a line is no episode; the message names the line.
     """
+    content = read_bounded(folder / EPISODES, EPISODES_BYTES)
+    episodes: list[Episode] = []
     try:
-        text = gzip.decompress((folder / EPISODES).read_bytes()).decode("utf-8")
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{EPISODES} is damaged: {error}") from error
-    episodes = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            episodes.append(Episode(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{EPISODES} line {number}: {error}") from error
+        for line in gunzip_lines(content, UNPACKED_BYTES, LINE_BYTES):
+            episodes.append(Episode(**parse_json(line)))
+    except (ValueError, TypeError) as error:
+        kind = UnsafeFileError if isinstance(error, UnsafeFileError) else ValueError
+        raise kind(f"{EPISODES} line {len(episodes) + 1}: {error}") from error
     return tuple(episodes)
 
 

@@ -1,4 +1,4 @@
-"""Tracks: frozen tasks. A track is numbers (starts, true transforms, points), never pixels, and a digest over them.
+"""Tracks: frozen tasks. A track is numbers (scenes, starts, truths), never pixels, and a digest over them.
 
 ``NAME.toml`` holds the header, and the file it names (``NAME.json.gz``) the cases. A track without a cases file is a
 template: its cases are derived, always alike, from the folder of real pairs that the user names at run time.
@@ -9,87 +9,82 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
-import threading
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from regenv.core.geometry import FloatArray, transform_points
-from regenv.core.points import point_errors
-from regenv.data.layouts import is_layout
+from regenv.core.geometry import FloatArray
+from regenv.core.points import mean_error
+from regenv.core.scene import Scene, Target
+from regenv.envs.config import Config, make_config
 from regenv.errors import near_miss
-from regenv.evaluation.score import SCORE_VERSION
+from regenv.evaluation.answers import Answer, read_answer
+from regenv.evaluation.numbers import rounded, scene_from_json, scene_to_json, target_from_json, target_to_json
+from regenv.evaluation.score import SCORE_VERSION, Scale
 from regenv.evaluation.toml import dumps
+from regenv.files import write_atomically
+from regenv.poses.base import PoseModel
+from regenv.reading import gunzip, parse_json, parse_toml, read_bounded
 from regenv.resources import resource_dir, resource_names
+
+SCHEMA_VERSION = 2
 
 
 class TrackError(ValueError):
-    """A track cannot be found, read or used; the message names the file and the mend."""
+    """A track cannot be found, read or used; the message names the file and the fix."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrackCase:
-    """One registration problem of a track, in numbers.
+    """One registration problem of a track: the numbers of an environment's case, its truth, and where it starts.
 
     Attributes:
         id: Unique within the track.
-        pair: The pair's opaque index on the data set's split.
+        pair: The pair's id as the environment's reset takes it; on the test split an opaque index.
         subject: Whose images they are.
-        start: ``(d + 1, d + 1)`` start transform, fixed to moving.
-        truth: ``(d + 1, d + 1)`` true transform, or the least-squares fit to the landmarks.
-        frame: ``(d + 1, d + 1)`` view frame: mm along the fixed grid's axes about its centre, to physical.
-        moving_centre: ``(d,)`` mm, centre of the moving grid.
-        lattice: ``(N, d)`` integers k; the TRE is measured at ``frame . (lattice_mm * k)``. None where it is measured
-            on the landmarks.
-        lattice_mm: Spacing of the lattice.
-        landmarks_fixed: ``(M, d)`` mm, or None.
-        landmarks_moving: ``(M, d)`` mm, or None.
-        landmark_names: M names, or empty.
+        start: The start pose.
+        scene: Where the images lie.
+        target: What the truth says of poses.
+        poses: The environment's pose model.
     """
 
     id: str
     pair: str
     subject: str
     start: FloatArray
-    truth: FloatArray
-    frame: FloatArray
-    moving_centre: FloatArray
-    lattice: np.ndarray | None = None
-    lattice_mm: float = 20.0
-    landmarks_fixed: FloatArray | None = None
-    landmarks_moving: FloatArray | None = None
-    landmark_names: tuple[str, ...] = ()
+    scene: Scene
+    target: Target
+    poses: PoseModel
 
-    @cached_property
-    def points(self) -> tuple[FloatArray, FloatArray]:
-        """Fixed points ``(N, d)`` on which the TRE is measured and where they belong in the moving image, mm."""
-        if self.lattice is not None:
-            fixed = transform_points(self.frame, self.lattice * self.lattice_mm)
-            return fixed, transform_points(self.truth, fixed)
-        if self.landmarks_fixed is None or self.landmarks_moving is None:
-            raise TrackError(f"case {self.id} has neither a lattice nor landmarks to measure its error on")
-        return self.landmarks_fixed, self.landmarks_moving
+    def answer(self, value: Any) -> Answer:
+        """A final transform as a row stores it; ValueError where it is none of this case."""
+        return read_answer(value, self.scene, self.poses)
 
-    def tre(self, transform: FloatArray) -> float:
-        """Mean TRE of a ``(d + 1, d + 1)`` transform, mm."""
-        return float(point_errors(transform, *self.points).mean())
+    def tre(self, answer: Answer) -> float:
+        """Mean TRE of a final transform, mm."""
+        return self._error(answer, self.target.points, self.target.partners)
 
-    def landmark_tre(self, transform: FloatArray) -> float | None:
+    def landmark_tre(self, answer: Answer) -> float | None:
         """Mean TRE on the named landmarks, reported apart; None where there are none."""
-        if self.landmarks_fixed is None or self.landmarks_moving is None:
-            return None
-        return float(point_errors(transform, self.landmarks_fixed, self.landmarks_moving).mean())
+        fixed, moving = self.target.landmarks_fixed, self.target.landmarks_moving
+        return None if fixed is None or moving is None else self._error(answer, fixed, moving)
+
+    def _error(self, answer: Answer, points: FloatArray, partners: FloatArray) -> float:
+        blind = self.scene.blind_axis
+        if blind is not None:  # as it lies in the moving image
+            centre = self.scene.frame[:-1, -1]
+            there, here = answer.carry(np.stack([centre + blind, centre]))
+            blind = (there - here) / np.linalg.norm(there - here)
+        return mean_error(answer.carry(points), partners, blind)
 
     @cached_property
     def tre_start(self) -> float:
         """Mean TRE of the start, mm."""
-        return self.tre(self.start)
+        return self.tre(self.answer(self.start.tolist()))
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, rounded so that the last bit, which differs between machines, is not in them."""
@@ -97,53 +92,24 @@ class TrackCase:
             "id": self.id,
             "pair": self.pair,
             "subject": self.subject,
-            "start": _rounded(self.start, 9),
-            "truth": _rounded(self.truth, 9),
-            "frame": _rounded(self.frame, 9),
-            "moving_centre": _rounded(self.moving_centre, 6),
-            "lattice": None if self.lattice is None else _pack(self.lattice),
-            "lattice_mm": float(self.lattice_mm),
-            "landmarks_fixed": _rounded(self.landmarks_fixed, 4),
-            "landmarks_moving": _rounded(self.landmarks_moving, 4),
-            "landmark_names": list(self.landmark_names),
+            "start": rounded(self.start),
+            "scene": scene_to_json(self.scene),
+            "target": target_to_json(self.target, self.scene),
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> TrackCase:
+    def from_json(cls, record: Mapping[str, Any], poses: PoseModel) -> TrackCase:
         """The inverse of :meth:`to_json`."""
-        arrays = ("start", "truth", "frame", "moving_centre", "landmarks_fixed", "landmarks_moving")
-        known = {name: None if record[name] is None else np.asarray(record[name], dtype=np.float64) for name in arrays}
-        lattice = record["lattice"]
+        scene = scene_from_json(record["scene"])
         return cls(
             id=str(record["id"]),
             pair=str(record["pair"]),
             subject=str(record["subject"]),
-            lattice=None if lattice is None else _unpack(lattice),
-            lattice_mm=float(record["lattice_mm"]),
-            landmark_names=tuple(record["landmark_names"]),
-            **known,  # type: ignore[arg-type]
+            start=np.asarray(record["start"], dtype=np.float64),
+            scene=scene,
+            target=target_from_json(record["target"], scene),
+            poses=poses,
         )
-
-
-def _pack(lattice: np.ndarray) -> dict[str, Any]:
-    """Integer points as a bit for each point of their box, ``[z, y, x]``: a tenth of the size of a list."""
-    low = lattice.min(axis=0)
-    size = lattice.max(axis=0) - low + 1
-    inside = np.zeros(size[::-1], dtype=bool)
-    inside[tuple((lattice - low).T[::-1])] = True
-    return {"low": low.tolist(), "size": size.tolist(), "inside": np.packbits(inside).tobytes().hex()}
-
-
-def _unpack(packed: Mapping[str, Any]) -> np.ndarray:
-    """The inverse of :func:`_pack`, in the order of ``[z, y, x]``."""
-    size = packed["size"]
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(packed["inside"]), np.uint8), count=int(np.prod(size)))
-    return np.argwhere(bits.reshape(size[::-1]))[:, ::-1] + np.asarray(packed["low"])
-
-
-def _rounded(array: np.ndarray | None, decimals: int) -> Any:
-    # Adding 0.0 turns -0.0 into 0.0, which prints otherwise.
-    return None if array is None else (np.round(np.asarray(array, dtype=np.float64), decimals) + 0.0).tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +124,7 @@ class Track:
         split: Nearly always ``"test"``.
         field_of_view: Of the embedded anatomy.
         generator: Name and version of what made the pairs.
+        success_mm: Error under which a case is a success.
         max_steps: Most steps of an episode.
         max_evaluations: Most evaluations of a similarity in one case.
         score_version: Version of the score.
@@ -172,6 +139,7 @@ class Track:
     split: str = "test"
     field_of_view: str = "torso"
     generator: str = ""
+    success_mm: float = 5.0
     max_steps: int = 300
     max_evaluations: int = 20000
     score_version: int = SCORE_VERSION
@@ -191,6 +159,22 @@ class Track:
         document = [header, [case.to_json() for case in self.cases]]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
+    @cached_property
+    def scale(self) -> Scale:
+        """What counts as near and far: the success threshold and the smallest start of the cases."""
+        return Scale(self.success_mm, min(case.tre_start for case in self.cases))
+
+    def config(self, **keywords: Any) -> Config:
+        """The environment on the track's pairs, with the keywords that an agent asks for.
+
+        Raises:
+            ValueError: If a keyword is unknown or has a bad value.
+        """
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in keywords.items()}
+        own: dict[str, Any] = {"split": self.split, "dataset": self.dataset, "field_of_view": self.field_of_view}
+        given.setdefault("reward_scale", 1.0)  # what a replay pays is of no account
+        return make_config(self.env_id, **{**given, **own})
+
     def case(self, case_id: str) -> TrackCase:
         """The case of that id.
 
@@ -204,6 +188,7 @@ class Track:
 
     def _header(self) -> dict[str, Any]:
         return {
+            "schema": SCHEMA_VERSION,
             "name": self.name,
             "title": self.title,
             "env_id": self.env_id,
@@ -211,6 +196,7 @@ class Track:
             "split": self.split,
             "field_of_view": self.field_of_view,
             "generator": self.generator,
+            "success_mm": self.success_mm,
             "score_version": self.score_version,
             "limits": {"steps": self.max_steps, "evaluations": self.max_evaluations},
             "starts": dict(self.starts),
@@ -236,19 +222,6 @@ class Track:
         return path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: beside its place, then renamed into it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def read_track(path: Path) -> Track:
     """Reads ``NAME.toml`` and the cases beside it, and checks the digest.
 
@@ -256,14 +229,21 @@ def read_track(path: Path) -> Track:
         TrackError: If a file is missing, is no track, or its numbers do not have the digest that it states.
     """
     try:
-        header = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        header = parse_toml(read_bounded(path, 1 << 20, links=True))
+    except (OSError, ValueError) as error:
         raise TrackError(f"{path} cannot be read as a track: {error}") from error
     try:
         cases: tuple[TrackCase, ...] = ()
+        if header.get("schema") != SCHEMA_VERSION:
+            raise TrackError(
+                f"{path} is a track of schema {header.get('schema', 1)}, this regenv reads {SCHEMA_VERSION}: freeze it "
+                "again (regenv track new), or take the regenv that it was made with"
+            )
         if "cases" in header:
-            records = json.loads(gzip.decompress((path.parent / str(header["cases"])).read_bytes()))
-            cases = tuple(TrackCase.from_json(record) for record in records)
+            packed = read_bounded(path.parent / Path(str(header["cases"])).name, 64 << 20)
+            records = parse_json(gunzip(packed, 1 << 30))
+            poses = make_config(header["env_id"], field_of_view=header["field_of_view"]).make_poses()
+            cases = tuple(TrackCase.from_json(record, poses) for record in records)
         limits = header.get("limits", {})
         track = Track(
             name=header["name"],
@@ -273,12 +253,15 @@ def read_track(path: Path) -> Track:
             split=header["split"],
             field_of_view=header["field_of_view"],
             generator=header["generator"],
+            success_mm=float(header["success_mm"]),
             max_steps=int(limits["steps"]),
             max_evaluations=int(limits["evaluations"]),
             score_version=int(header["score_version"]),
             starts=header["starts"],
             cases=cases,
         )
+    except TrackError:
+        raise
     except KeyError as error:
         raise TrackError(f"{path} is no track: it lacks {error}") from error
     except (OSError, EOFError, ValueError, TypeError) as error:
@@ -288,7 +271,7 @@ def read_track(path: Path) -> Track:
             f"{path} states the digest {header.get('digest')}, its numbers have {track.digest}: the file was changed; "
             "get it again, or freeze a new track under a new name"
         )
-    if track.score_version != SCORE_VERSION:
+    if track.score_version > SCORE_VERSION:  # version 1 differs in harm and thresholds only, which rows do not store
         raise TrackError(f"{path} is scored by version {track.score_version}, this regenv scores by {SCORE_VERSION}")
     return track
 
@@ -309,36 +292,3 @@ def find_track(name: str) -> Track:
     if name not in track_names():
         raise TrackError(f"unknown track {name!r}; {near_miss(name, track_names())}")
     return read_track(resource_dir("tracks") / f"{name}.toml")
-
-
-def bind(track: Track, data: str | os.PathLike[str] | None) -> Track:
-    """The track ready to run: a template gets its cases from the user's folder, a frozen track is returned as it is.
-
-    The cases depend on the folder's pairs and on the template alone: the same folder gives the same digest.
-
-    Args:
-        track: From :func:`find_track`.
-        data: Folder of real pairs with its manifest, for a template.
-
-    Raises:
-        TrackError: If a template gets no folder, or a frozen track gets one.
-    """
-    if not track.is_template:
-        if data is not None:
-            raise TrackError(f"track {track.name} brings its own pairs; for the folder {data} use {track.name}-real")
-        return track
-    if data is None:
-        raise TrackError(f"track {track.name} runs on your own pairs: name their folder with --data PATH")
-    from regenv.evaluation.cases import derive_cases
-
-    named = os.fspath(data)
-    bound = replace(track, dataset=named if is_layout(named) else f"folder:{named}")
-    starts = bound.starts
-    cases, generator = derive_cases(
-        bound,
-        misalignment=starts["misalignment"],
-        per_pair=int(starts["per_pair"]),
-        min_tre_mm=float(starts["min_tre_mm"]),
-        seed=int(starts["seed"]),
-    )
-    return replace(bound, cases=cases, generator=generator)

@@ -64,6 +64,7 @@ class Imaging:
         noun: What error messages call what it shows.
         words: What pages say.
         headroom: Share by which the fixed image's window is widened at its upper end.
+        slabs: Whether the fixed image is thick slices of a volume.
         has_labels: Whether label maps of both images can be compared.
         renderers: ``"module:class"`` by sampling of the poses and kind of device; what is missing cannot be had.
     """
@@ -72,6 +73,7 @@ class Imaging:
     noun: ClassVar[str]
     words: ClassVar[ImagingWords]
     headroom: ClassVar[float] = 0.0
+    slabs: ClassVar[bool] = False
     has_labels: ClassVar[bool] = True
     renderers: ClassVar[Mapping[tuple[str, str], str]]
 

@@ -108,6 +108,7 @@ class Slices(Imaging):
 
     name = "slice"
     noun = "slice"
+    slabs = True
     words = ImagingWords(
         shown="slice",
         moved="; the moved image is a slice of the moving volume where T puts the fixed one, averaged over its "

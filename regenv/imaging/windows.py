@@ -6,19 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.image import Image
-
-# Hounsfield windows wide enough for lung, soft tissue and cancellous bone at once; cone-beam values are Hounsfield
-# units with artefacts, so they share it.
-FIXED_WINDOWS: dict[str, tuple[float, float]] = {
-    "ct": (-1000.0, 700.0),
-    "cbct": (-1000.0, 700.0),
-    "us": (0.0, 255.0),
-    "pet": (0.0, 8.0),  # standardised uptake values; brain, bladder and the hottest lesions saturate
-}
-
-
-DEPTH_HEADROOM_MM = 30.0
-"""How much nearer than in the fixed depth map a body can come and still be told apart."""
+from regenv.modality import get_modality
 
 
 def window_of(image: Image) -> tuple[float, float]:
@@ -27,12 +15,13 @@ def window_of(image: Image) -> tuple[float, float]:
     A modality with an absolute scale has a fixed window; others take the 0.5th and 99.5th percentile of the values
     that are not background.
     """
-    if image.modality in FIXED_WINDOWS:
-        return FIXED_WINDOWS[image.modality]
+    modality = get_modality(image.modality)
+    if modality.window is not None:
+        return modality.window
     values = image.array[image.array != image.background]
     low, high = np.percentile(values if values.size else image.array, (0.5, 99.5))
-    if image.modality == "depth":  # whose background is no depth at all
-        low -= DEPTH_HEADROOM_MM
+    if modality.headroom_below is not None:
+        low -= modality.headroom_below
     else:
         low = min(float(low), image.background)
     return float(low), max(float(high), low + 1e-6)

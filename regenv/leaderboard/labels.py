@@ -6,15 +6,17 @@ They are computed from the row's verified transforms and never read from the row
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from regenv.core.geometry import transform_points
+from regenv.core.labels import LabelMetrics, label_metrics
 from regenv.data.cache import progress
 from regenv.errors import DataError
-from regenv.evaluation.cases import track_dataset
-from regenv.evaluation.metrics import LabelMetrics, label_metrics
-from regenv.evaluation.track import Track, bind
+from regenv.evaluation.cases import bind, track_dataset
+from regenv.evaluation.track import Track
 from regenv.leaderboard.verify import Verification
 
 
@@ -37,12 +39,13 @@ class LabelSummary:
     absent: int
 
 
-def label_summary(verification: Verification, data: Path | None = None) -> LabelSummary:
+def label_summary(verification: Verification, data: Path | None = None, *, definition: str = "area") -> LabelSummary:
     """Label metrics of a verified row.
 
     Args:
         verification: Of :func:`regenv.leaderboard.verify.verify`, without failures.
         data: Folder of the real pairs, for a track of one's own pairs.
+        definition: Of the surface distances; see :func:`regenv.core.labels.surface_distances`.
 
     Raises:
         DataError: If a pair has no label maps, or the folder is not the one that the row was run on.
@@ -58,9 +61,9 @@ def label_summary(verification: Verification, data: Path | None = None) -> Label
             truth = pair.truth
             if truth is None or truth.labels_fixed is None or truth.labels_moving is None:
                 raise DataError(f"pair {pair.id!r} has no label maps: name them in the manifest, or leave out --labels")
-            transform = np.asarray(episode.transform)
-            grids = pair.fixed.grid, pair.moving.grid
-            found.append(label_metrics(truth.labels_fixed, truth.labels_moving, *grids, transform))
+            carry = partial(transform_points, np.asarray(episode.transform))
+            maps = truth.labels_fixed, truth.labels_moving, pair.fixed.grid, pair.moving.grid
+            found.append(label_metrics(*maps, carry, definition=definition))
             advance()
     compared = [metrics for metrics in found if metrics.dice is not None]
     if not compared:

@@ -6,27 +6,28 @@ Needs no image: a track is numbers. Each failure has a kind, so that tests and s
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from regenv.catalogue import get_task
-from regenv.core.geometry import transform_points
-from regenv.evaluation.agents import ENV_KEYWORDS
+from regenv.envs.config import Config
+from regenv.evaluation.answers import Answer, PoseAnswer
 from regenv.evaluation.episodes import EPISODES, Episode
 from regenv.evaluation.runner import metrics_of
-from regenv.evaluation.submission import HEADER, Submission, read_episodes, read_header
+from regenv.evaluation.submission import HEADER, Submission, read_submission
 from regenv.evaluation.track import Track, TrackCase, TrackError, find_track, read_track, track_names
-from regenv.leaderboard.replay import Process, replay_episodes
-from regenv.poses import get_model
+from regenv.fields import ENV_KEYWORDS, printable
+from regenv.leaderboard.replay import replay_episodes
+from regenv.reading import UnsafeFileError
 
 KINDS = {
     "missing-file": "a file of the row is not there",
     "unexpected-file": "the folder holds something else than the row's two files",
+    "unsafe-file": "a file or the folder is a link, no regular file, or too large",
     "schema": "a file has not the form of a submission",
     "row-name": "the folder is not named for the row",
     "unknown-track": "there is no such track",
@@ -42,6 +43,7 @@ KINDS = {
     "unfinished": "an episode breaks off before its end",
     "too-many-steps": "more steps than the track or the row's horizon allows",
     "too-many-evaluations": "more evaluations than the track allows",
+    "crash": "the verification itself failed on the row",
     "replay": "the actions do not lead to the transform",
     "metrics": "a metric is not what the transform gives",
 }
@@ -71,7 +73,7 @@ class Failure:
 
     def __str__(self) -> str:
         where = f" case {self.case}:" if self.case is not None else ""
-        return f"[{self.kind}]{where} {self.message}"
+        return printable(f"[{self.kind}]{where} {self.message}".replace("\n", "\\n"), limit=500)
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,14 @@ def verify(folder: Path | str, *, track: Track | None = None, trial: bool = Fals
         track = _track_of(folder, submission) if wanted is None else wanted
         if track is None:
             return Verification(folder, "claimed", (), submission)
-        process = _check_header(submission, track)
+        config = _check_header(submission, track)
         _check_coverage(submission, track, episodes, trial)
-        recomputed, failures = _check_episodes(process, submission, track, episodes)
+        recomputed, failures = _check_episodes(config, submission, track, episodes)
     except _RefusedError as refused:
         return Verification(folder, None, refused.failures, submission, track)
+    except Exception as error:  # whatever a stranger's row brings about must not hide the rows beside it
+        crash = Failure("crash", f"{type(error).__name__}: {error}")
+        return Verification(folder, None, (crash,), submission, track)
     if failures:
         return Verification(folder, None, tuple(failures), submission, track)
     level = "recomputed" if episodes[0].actions is None else "replayed"
@@ -137,14 +142,22 @@ def verify(folder: Path | str, *, track: Track | None = None, trial: bool = Fals
 
 
 def find_rows(folder: Path | str) -> list[Path]:
-    """Folders of rows in a folder: itself, or those in it, at any depth."""
-    return sorted(path.parent for path in Path(folder).rglob(HEADER))
+    """Folders of rows in a folder: itself, or those in it, at any depth, links and halves of rows too."""
+    found = set()
+    for here, folders, files in os.walk(folder):  # does not go where links point
+        if {HEADER, EPISODES} & {*folders, *files}:
+            found.add(Path(here))
+        links = (Path(here, name) for name in folders if os.path.islink(Path(here, name)))
+        found |= {link for link in links if os.path.lexists(link / HEADER)}
+    return sorted(found)
 
 
 def _check_files(folder: Path) -> None:
+    if folder.is_symlink():
+        raise _RefusedError(Failure("unsafe-file", f"{folder.name} is a symbolic link; a row is a folder"))
     if not folder.is_dir():
         raise _RefusedError(Failure("missing-file", f"there is no folder {folder}"))
-    present = {path.name for path in folder.iterdir()}
+    present = set(os.listdir(folder))
     missing, strange = {HEADER, EPISODES} - present, present - {HEADER, EPISODES}
     failures = [Failure("missing-file", f"{name} is missing") for name in sorted(missing)]
     failures += [Failure("unexpected-file", f"{name} does not belong in a submission") for name in sorted(strange)]
@@ -154,54 +167,30 @@ def _check_files(folder: Path) -> None:
 
 def _read(folder: Path) -> tuple[Submission, tuple[Episode, ...]]:
     try:
-        submission = read_header(folder)
-    except (OSError, ValueError) as error:
-        raise _RefusedError(Failure("schema", f"{HEADER}: {error}")) from error
-    try:
-        episodes = read_episodes(folder)
+        submission, episodes = read_submission(folder)
+    except UnsafeFileError as error:
+        raise _RefusedError(Failure("unsafe-file", str(error))) from error
     except (OSError, ValueError) as error:
         raise _RefusedError(Failure("schema", str(error))) from error
     if submission.row != folder.resolve().name:
         raise _RefusedError(
             Failure("row-name", f"the row is {submission.row!r}, its folder is {folder.resolve().name!r}")
         )
-    failures = [Failure("schema", problem, str(e.case)) for e in episodes for problem in _malformed(e)]
     if not episodes:
-        failures.append(Failure("schema", "there is no episode"))
-    elif len({episode.actions is None for episode in episodes}) > 1:
-        failures.append(Failure("schema", "some cases have actions and some have none"))
-    if failures:
-        raise _RefusedError(*failures)
+        raise _RefusedError(Failure("schema", "there is no episode"))
+    if len({episode.actions is None for episode in episodes}) > 1:
+        raise _RefusedError(Failure("schema", "some cases have actions and some have none"))
     return submission, episodes
 
 
-def _malformed(episode: Episode) -> Iterable[str]:
-    """What is wrong with the types of an episode."""
-    if not isinstance(episode.case, str) or type(episode.seed) is not int:
-        yield f"case must be a string and seed a whole number, got {episode.case!r} and {episode.seed!r}"
-    if not (episode.actions is None or isinstance(episode.actions, list)):
-        yield f"actions must be a list or null, got {type(episode.actions).__name__}"
-    for name in ("steps", "evaluations"):
-        if type(getattr(episode, name)) is not int or getattr(episode, name) < 0:
-            yield f"{name} must be a whole number of at least 0, got {getattr(episode, name)!r}"
-    seconds: Any = episode.seconds
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-        yield f"seconds must be a number of at least 0, got {seconds!r}"
-    numbers: Any = episode.metrics
-    if not isinstance(numbers, Mapping) or not all(type(v) in (int, float) for v in numbers.values()):
-        yield f"metrics must be numbers by name, got {numbers!r}"
-    if episode.actions is not None and isinstance(episode.actions, list) and episode.steps != len(episode.actions):
-        yield f"{episode.steps} steps are stated and there are {len(episode.actions)} actions"
-
-
 def _track_of(folder: Path, submission: Submission) -> Track | None:
-    """The track of a row: the shipped one; for the user's own pairs the numbers kept beside the rows."""
+    """The track of a row: the shipped one; of others the numbers kept beside the rows."""
+    kept = folder.resolve().parent / f"{submission.track}.toml"
     try:
-        if submission.track not in track_names():
-            raise _RefusedError(Failure("unknown-track", f"there is no track {submission.track!r}"))
-        track = find_track(submission.track)
-        if track.is_template:
-            kept = folder.resolve().parent / f"{submission.track}.toml"
+        if submission.track in track_names():
+            track = find_track(submission.track)
+            if not track.is_template:
+                return track
             if not kept.is_file():
                 return None
             template, track = track, read_track(kept)
@@ -209,12 +198,17 @@ def _track_of(folder: Path, submission: Submission) -> Track | None:
                 raise _RefusedError(
                     Failure("track-digest", f"{kept.name} beside the row is not the track of that name")
                 )
+            return track
+        if not kept.is_file():
+            raise _RefusedError(
+                Failure("unknown-track", f"there is no track {submission.track!r}, neither shipped nor beside the row")
+            )
+        return read_track(kept)
     except TrackError as error:
         raise _RefusedError(Failure("track-digest", str(error))) from error
-    return track
 
 
-def _check_header(submission: Submission, track: Track) -> Process:
+def _check_header(submission: Submission, track: Track) -> Config:
     if submission.track_digest != track.digest:
         raise _RefusedError(
             Failure(
@@ -231,14 +225,12 @@ def _check_header(submission: Submission, track: Track) -> Process:
     if foreign:
         raise _RefusedError(Failure("env-kwargs", f"{foreign} belong to the track or are unknown"))
     try:
-        process = Process.of(track, submission.env_kwargs)
+        config = track.config(**submission.env_kwargs)
     except (ValueError, TypeError) as error:
         raise _RefusedError(Failure("env-kwargs", str(error))) from error
-    if (process.config.horizon or 0) > track.max_steps:
-        raise _RefusedError(
-            Failure("too-many-steps", f"horizon {process.config.horizon}, the track allows {track.max_steps}")
-        )
-    return process
+    if config.horizon > track.max_steps:
+        raise _RefusedError(Failure("too-many-steps", f"horizon {config.horizon}, the track allows {track.max_steps}"))
+    return config
 
 
 def _check_coverage(submission: Submission, track: Track, episodes: tuple[Episode, ...], trial: bool) -> None:
@@ -261,48 +253,43 @@ def _check_coverage(submission: Submission, track: Track, episodes: tuple[Episod
 
 
 def _check_episodes(
-    process: Process, submission: Submission, track: Track, episodes: tuple[Episode, ...]
+    config: Config, submission: Submission, track: Track, episodes: tuple[Episode, ...]
 ) -> tuple[tuple[Episode, ...], list[Failure]]:
     """Transforms, limits, replay and metrics; gives the episodes with their own numbers put in place."""
     failures: list[Failure] = []
-    order = {case.id: n for n, case in enumerate(track.cases)}
+    cases = {case.id: case for case in track.cases}
+    order = {case_id: n for n, case_id in enumerate(cases)}
     episodes = tuple(sorted(episodes, key=lambda e: (submission.seeds.index(e.seed), order[e.case])))
+    finals: dict[tuple[str, int], Answer] = {}
     for episode in episodes:
         failures += [Failure(kind, text, episode.case) for kind, text in _out_of_bounds(episode, track)]
+        try:
+            finals[episode.key] = cases[episode.case].answer(episode.transform)
+        except (ValueError, TypeError) as error:
+            failures.append(Failure("transform", str(error), episode.case))
     if failures:
         return (), failures
-    finals = {episode.key: np.asarray(episode.transform, dtype=np.float64) for episode in episodes}
     if episodes[0].actions is not None:
-        replayed, refused = replay_episodes(process, track, episodes)
+        replayed, refused = replay_episodes(config, track, episodes)
         failures += [Failure(error.kind, str(error), key[0]) for key, error in refused.items()]
-        for key, transform in replayed.items():
-            gap = _largest_gap(track.cases[order[key[0]]], transform, finals[key])
+        for key, pose in replayed.items():
+            case = cases[key[0]]
+            led = PoseAnswer(pose, case.poses, case.scene)
+            gap = _largest_gap(case, led, finals[key])
             if gap > REPLAY_TOLERANCE_MM:
                 failures.append(Failure("replay", f"the actions lead {gap:.3g} mm away from the transform", key[0]))
-        finals.update(replayed)
+            finals[key] = led
     recomputed = []
     for episode in episodes:
-        metrics = metrics_of(track.cases[order[episode.case]], finals[episode.key])
+        final = finals[episode.key]
+        metrics = metrics_of(cases[episode.case], final)
         failures += [Failure("metrics", text, episode.case) for text in _differing(episode.metrics, metrics)]
-        recomputed.append(replace(episode, metrics=metrics, transform=finals[episode.key].tolist()))
+        recomputed.append(replace(episode, metrics=metrics, transform=final.value))
     return tuple(recomputed), failures
 
 
 def _out_of_bounds(episode: Episode, track: Track) -> Iterable[tuple[str, str]]:
-    """Kind and message of what is wrong with an episode's transform and counts."""
-    task = get_task(track.env_id)
-    try:
-        matrix = np.asarray(episode.transform, dtype=np.float64)
-    except (ValueError, TypeError):
-        matrix = np.zeros(0)
-    n = task.ndim + 1
-    if matrix.shape != (n, n) or not np.all(np.isfinite(matrix)) or not np.allclose(matrix[-1], np.eye(n)[-1]):
-        yield "transform", f"must be a finite {n} x {n} matrix, got {episode.transform!r}"
-    else:
-        try:
-            get_model(task.model, task.ndim).log(matrix[None])
-        except ValueError as error:
-            yield "transform", f"is no {task.model} transform: {error}"
+    """Kind and message of what is wrong with an episode's counts."""
     if episode.steps > track.max_steps:
         yield "too-many-steps", f"{episode.steps}, the track allows {track.max_steps}"
     if episode.evaluations > track.max_evaluations:
@@ -311,10 +298,10 @@ def _out_of_bounds(episode: Episode, track: Track) -> Iterable[tuple[str, str]]:
         yield "schema", f"{episode.steps} steps cannot have taken only {episode.evaluations} evaluations"
 
 
-def _largest_gap(case: TrackCase, first: np.ndarray, second: np.ndarray) -> float:
+def _largest_gap(case: TrackCase, first: Answer, second: Answer) -> float:
     """Largest distance in mm between the images of the case's points under two transforms."""
-    points = case.points[0]
-    return float(np.linalg.norm(transform_points(first, points) - transform_points(second, points), axis=1).max())
+    points = case.target.points
+    return float(np.linalg.norm(first.carry(points) - second.carry(points), axis=1).max())
 
 
 def _differing(claimed: Mapping[str, float], computed: Mapping[str, float]) -> Iterable[str]:

@@ -54,6 +54,7 @@ class PoseModel(Protocol):
         needs_population: Whether it is fitted to a population of deformations.
         takes_alignment: Whether it is given a case's linear alignment; to others that would tell the truth.
         starts_about_truth: Whether :meth:`start` is drawn about the true pose.
+        orthonormal: Whether a linear part is a rotation times one scale, which is 1 unless ``scaled``.
         words: What pages say of it.
         nearest: What they add of a true transform that is none of the model.
     """
@@ -63,6 +64,8 @@ class PoseModel(Protocol):
     needs_population: Any
     takes_alignment: Any
     starts_about_truth: Any
+    orthonormal: Any
+    scaled: Any
     words: Any
     nearest: Any
 

@@ -72,6 +72,8 @@ class StatisticalDeformation:
     takes_alignment: ClassVar[bool] = True
     starts_about_truth: ClassVar[bool] = False
     bound: ClassVar[float] = BOUND
+    orthonormal: ClassVar[bool] = False
+    scaled: ClassVar[bool] = False
     nearest: ClassVar[str] = ""
     words: ClassVar[PoseWords] = PoseWords(
         state="The state is the vector c of {count} coefficients of a statistical deformation model, in standard "

@@ -14,7 +14,7 @@ from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.cache import cached, digest
 from regenv.data.frames import case_generator
-from regenv.data.image_io import BACKGROUNDS
+from regenv.modality import get_modality
 
 VERSION = 1
 """Raised whenever another image is made from the same CT."""
@@ -34,7 +34,7 @@ def simulated_cbct(ct: Image, name: str) -> Image:
 
     def build() -> Mapping[str, NDArray[Any]]:
         # What scanners pad their images with lies far below air, and no tissue attenuates less than air does.
-        air = replace(ct, array=np.maximum(ct.array, BACKGROUNDS["ct"]))
+        air = replace(ct, array=np.maximum(ct.array, get_modality("ct").background))
         image = cbct.cbct_from_attenuation(air, case_generator("simulate-cbct", name))
         return {
             "array": image.array.astype(np.float32),
@@ -56,4 +56,4 @@ def simulated_cbct(ct: Image, name: str) -> Image:
     kept = cached(key, build, what=f"the CBCT of {name}")
     array = kept["array"]
     grid = Grid(array.shape[::-1], tuple(kept["spacing"]), tuple(kept["origin"]), kept["direction"])
-    return Image(array, grid, "cbct", BACKGROUNDS["cbct"])
+    return Image(array, grid, "cbct", get_modality("cbct").background)

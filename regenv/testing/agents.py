@@ -31,7 +31,8 @@ def check_agent(agent: Any, env_id: str = "CTCBCT-Rigid-v0") -> None:
     Raises:
         AssertionError: At the first rule that is broken.
     """
-    from regenv.evaluation.agents import AgentError, describe, environment_keywords, load_agent
+    from regenv.evaluation.agents import environment_keywords, load_agent
+    from regenv.evaluation.method import AgentError, describe
 
     spec = agent if isinstance(agent, str) else f"{type(agent).__module__}:{type(agent).__name__}"
     try:

@@ -25,6 +25,7 @@ from agents.dqn.monitor import minutes_trained
 from agents.dqn.network import from_sb3, load_weights, q_network, save_weights
 from agents.dqn.policy_file import policy_metadata, save_policy
 from regenv.adapters.sb3 import make_vec_env
+from regenv.catalogue import TASKS
 from regenv.policy import PolicyAgent
 from regenv.testing import check_agent
 from tests.envs.blobs import Blobs
@@ -43,6 +44,16 @@ METADATA = {"env_id": "CTCBCT-Rigid-v0", "env_kwargs": {}, "channels": 6, "size"
 
 def _train(out: Path, steps: int, **keywords: object) -> Path:
     return train.train(out, steps, dataset=Blobs("train"), progress=False, **{**TINY, **keywords})
+
+
+def test_any_rigid_environment_can_be_trained_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command makes the data set of its environment, with the recipe and the modalities that belong to it."""
+    dataset = train._training_split("T1T2-Rigid-v0", "phantom")
+    assert dataset.split == "train" and dataset.modalities == TASKS["T1T2-Rigid-v0"].modalities
+    given = {}
+    monkeypatch.setattr(train, "train", lambda *_, **keywords: given.update(keywords) or tmp_path / "policy.onnx")
+    assert train.main(["--out", str(tmp_path), "--env", "T1T2-Rigid-v0"]) == 0
+    assert load_config("quick", env_id=given["env_id"]).env_id == "T1T2-Rigid-v0"
 
 
 def test_every_preset_is_a_valid_configuration() -> None:
@@ -114,7 +125,7 @@ def test_a_run_trains_exports_and_is_resumed(tmp_path: Path) -> None:
     assert metadata["steps"] == 40 and metadata["seed"] == 0
     assert "blobs" in metadata["training_data"]
     assert json.loads((out / "progress.jsonl").read_text().splitlines()[-1])["steps"] == 40
-    assert not list(out.glob("*.part"))
+    assert not list(out.glob(".*"))
     check_agent(str(policy))
     with pytest.raises(FileExistsError, match="--resume"):
         _train(out, 40)

@@ -28,7 +28,7 @@ from agents.greedy_supervised.network import (  # noqa: E402
 )
 from agents.greedy_supervised.train import Trainer, train, write  # noqa: E402
 from regenv.core.points import point_errors  # noqa: E402
-from regenv.data.dataset import make_dataset  # noqa: E402
+from regenv.datasets import make_dataset  # noqa: E402
 from regenv.policy import PolicyAgent  # noqa: E402
 from regenv.poses import get_model  # noqa: E402
 from regenv.resources import resource  # noqa: E402
@@ -161,7 +161,7 @@ def test_a_run_leaves_its_files(small, anatomies, tmp_path, monkeypatch):
     train(small.with_training(batch=1, minutes=0.02), tmp_path / "run", resume=False, workers=0)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"checkpoint.safetensors", "final.safetensors", "log.jsonl"} <= names
-    assert not any(name.endswith(".tmp") for name in names)
+    assert not any(name.startswith(".") for name in names)
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):

@@ -126,7 +126,7 @@ def test_the_oracle_is_the_environments_expert_where_the_truth_is_not_withheld()
 
 
 def test_the_oracle_declares_that_it_is_told_the_truth() -> None:
-    from regenv.evaluation.agents import describe
+    from regenv.evaluation.method import describe
 
     method = describe(oracle.factory(), "agents.oracle:factory")
     assert method.uses_truth and method.family == "reference"

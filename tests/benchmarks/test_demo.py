@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import demo, report
 from regenv.evaluation.runner import run
+from regenv.evaluation.score import Scale
 from regenv.evaluation.track import bind, find_track
 from regenv.leaderboard.table import table_row
 from regenv.leaderboard.verify import verify
@@ -85,7 +86,7 @@ def test_thinned_keeps_first_and_last():
 
 
 def test_success_curve_rises_to_the_right_and_ends_where_all_succeed():
-    svg = report.success_svg({"a & b": [0.5, 1.0, 2.0, 4.0]})
+    svg = report.success_svg({"a & b": [0.5, 1.0, 2.0, 4.0]}, Scale(5.0, 5.0))
     assert "a &amp; b" in svg
     points = [tuple(map(float, p.split(","))) for p in re.search('points="([^"]+)"', svg).group(1).split()]
     x, y = zip(*points, strict=True)

@@ -12,6 +12,7 @@ from regenv.core.geometry import transform_points
 from regenv.data.folder import FolderDataset
 from regenv.data.frames import inside
 from regenv.errors import DataError
+from regenv.synthesis.simulate import simulated_cbct
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def written(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def pair_of(folder: Path, name: str):
     split = next(pair["split"] for pair in PAIRS if pair["id"] == name)
-    dataset = FolderDataset(folder, split=split)
+    dataset = FolderDataset(folder, split=split, simulate=simulated_cbct)
     return dataset.load(dataset.ids.index(name))
 
 

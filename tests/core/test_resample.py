@@ -9,10 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
+from regenv.core.labels import label_resample
 from regenv.core.resample import (
     array_addresses,
     index_matrices,
-    label_resample,
     orthogonal_planes,
     render,
     render_with_sums,

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regenv.catalogue import TASKS
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.data.dataset import Dataset, make_dataset, prefetch
+from regenv.data.dataset import Dataset, prefetch
 from regenv.data.folder import FolderDataset
 from regenv.data.pair import ImagePair
+from regenv.datasets import make_dataset
 from regenv.errors import OptionError
 from tests.data import files
 
@@ -54,6 +56,22 @@ def test_a_folder_is_a_dataset(tmp_path: Path) -> None:
     assert dataset.name == f"folder:{tmp_path}"
 
 
+@pytest.mark.parametrize("env_id", TASKS)
+def test_every_task_has_its_embedded_data_set(env_id: str) -> None:
+    task = TASKS[env_id]
+    for split in ("train", "validation", "test"):
+        dataset = task.dataset("phantom", split)
+        assert (dataset.split, dataset.ndim) == (split, task.ndim)
+        assert dataset.modalities == task.modalities and dataset.field_of_view == task.field_of_view
+        assert dataset.recipe.name == task.recipe
+
+
+def test_random_shapes_fill_the_view_that_is_asked_for() -> None:
+    task = TASKS["CTCBCT-Rigid-v0"]
+    own, wider = task.dataset("shapes"), task.dataset("shapes", extent_mm=2 * task.view_size * task.view_spacing_mm)
+    assert wider._voxel_mm == pytest.approx(2 * np.array(own._voxel_mm))
+
+
 class Counted:
     name, split, ndim, ids, subjects = "counted", "train", 3, ("a", "b", "c"), ("s", "s", "t")
 
@@ -76,7 +94,7 @@ def test_prefetch_loads_each_pair_and_says_so(capsys: pytest.CaptureFixture[str]
 
 def test_naming_a_dataset_loads_no_heavy_library() -> None:
     script = (
-        "import sys, regenv.data.dataset, regenv.data.cache, regenv.data.frames, regenv.data.manifest\n"
+        "import sys, regenv.datasets, regenv.data.cache, regenv.data.frames, regenv.data.manifest\n"
         "print([m for m in ('torch', 'SimpleITK', 'numba', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

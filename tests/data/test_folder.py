@@ -13,11 +13,11 @@ from scipy.ndimage import gaussian_filter
 
 import regenv  # noqa: F401  (registers the ids)
 from regenv.core.geometry import transform_points
-from regenv.data.dataset import make_dataset
 from regenv.data.folder import FolderDataset
 from regenv.data.frames import inside
 from regenv.data.image_io import read_header
 from regenv.data.pair import ImagePair, Truth
+from regenv.datasets import make_dataset
 from regenv.errors import DataError
 from tests.data import files
 

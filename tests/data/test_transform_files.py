@@ -73,8 +73,8 @@ def test_overlap_is_a_share() -> None:
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    """ITK quotes the damaged word in its message, which is then no text either."""
+    """The damaged word is quoted, though it is no text."""
     path = written(tmp_path / "t.tfm", sitk.Euler3DTransform())
     path.write_bytes(path.read_bytes().replace(b"Euler3D", b"Eul\xee3D"))
-    with pytest.raises(DataError, match=r"transform t\.tfm cannot be read as an ITK transform"):
+    with pytest.raises(DataError, match=r"transform t\.tfm is of the unknown kind .*did you mean 'Euler3D'"):
         read_transform(path, 3, "rigid")

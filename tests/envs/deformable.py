@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from regenv.catalogue import TASKS
-from regenv.data.dataset import Dataset, make_dataset
+from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair
 from regenv.poses.deformation import StatisticalDeformation
 
 
 def own_dataset(env_id: str, split: str = "train") -> Dataset:
     """The embedded pairs of an id."""
-    task = TASKS[env_id]
-    return make_dataset(
-        "phantom",
-        split=split,
-        modalities=task.modalities,
-        field_of_view=task.field_of_view,
-        model=task.model,
-        ndim=task.ndim,
-        recipe=task.recipe,
-    )
+    return TASKS[env_id].dataset("phantom", split)
 
 
 class Changed:

@@ -337,11 +337,8 @@ def test_the_crawl_finds_the_truth_where_it_is(env_id):
 
 def secrets_of(env_id: str, index: int, split: str) -> list[np.ndarray]:
     """What the truth of a pair is, from the data set itself: the maintainer's side of the wall."""
-    from regenv.data.dataset import make_dataset
-
     task = TASKS[env_id]
-    keywords = {"modalities": task.modalities, "model": task.model, "ndim": task.ndim, "recipe": task.recipe}
-    pair = make_dataset("phantom", split=split, field_of_view=task.field_of_view, **keywords).load(index)
+    pair = task.dataset("phantom", split).load(index)
     target = known_of(pair, gym.make(env_id).unwrapped.model, task.imaging)
     secrets = [target.partners, *(a for a in [pair.truth.landmarks_moving] if a is not None)]
     if task.model == "sdm":

@@ -14,8 +14,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from regenv.evaluation.agents import AgentError, load_agent
+from regenv.evaluation.agents import load_agent
 from regenv.evaluation.episodes import EPISODES, PARTIAL, RunError
+from regenv.evaluation.method import AgentError
 from regenv.evaluation.runner import CaseRunner, run
 from regenv.evaluation.track import bind, find_track
 from regenv.leaderboard.verify import verify

@@ -5,11 +5,13 @@ import pytest
 from scipy import stats
 
 from regenv.evaluation.statistics import (
-    bootstrap,
+    Interval,
     holm,
     interquartile_mean,
+    mean_interval,
     performance_profile,
     probability_of_improvement,
+    share_interval,
     signed_rank_test,
 )
 
@@ -68,45 +70,85 @@ def test_performance_profile():
     assert performance_profile([0, 0.5, 1, 1], [-1, 0, 0.7, 1]).tolist() == [1.0, 0.75, 0.5, 0.0]
 
 
-def test_bootstrap_covers_the_mean_and_is_reproducible():
-    """Of 100 samples of 30 subjects, about 95 intervals hold the true mean."""
-    rng = np.random.default_rng(0)
-    covered = 0
-    for i in range(100):
-        effect = rng.normal(size=30).repeat(3)
-        scores = 2 + effect + 0.1 * rng.normal(size=90)
-        interval = bootstrap(scores, [str(s) for s in np.arange(30).repeat(3)], resamples=200, seed=i)
-        covered += interval.low <= 2 <= interval.high
-    assert 86 <= covered <= 99
-    again = bootstrap(scores, [str(s) for s in np.arange(30).repeat(3)], resamples=200, seed=i)
-    assert again == interval
+def population(seed):
+    """Shares and means of 60 subjects of five cases, with failures that run in subjects."""
+    rng = np.random.default_rng(seed)
+    chance = rng.beta(2, 0.5, size=(60, 1))
+    hits = rng.random((60, 5)) < chance
+    return hits.astype(float), np.where(hits, rng.normal(0.9, 0.05, (60, 5)), rng.normal(0.3, 0.2, (60, 5)))
 
 
-def test_subjects_not_cases_are_resampled():
-    rng = np.random.default_rng(1)
-    scores = rng.normal(size=5).repeat(200)
-    by_subject = bootstrap(scores, [str(s) for s in np.arange(5).repeat(200)], resamples=300)
-    by_case = bootstrap(scores, [str(s) for s in range(1000)], resamples=300)
-    assert by_subject.high - by_subject.low > 5 * (by_case.high - by_case.low)
+def coverage(interval, table, n, by_subject=True, draws=300):
+    """Share of intervals from ``n`` drawn subjects that hold the mean of all of them."""
+    rng = np.random.default_rng(n)
+    subjects = [str(i // 5 if by_subject else i) for i in range(5 * n)]
+    found = [interval(table[rng.integers(len(table), size=n)].reshape(-1), subjects) for _ in range(draws)]
+    return np.mean([i.low <= table.mean() <= i.high for i in found])
+
+
+@pytest.mark.parametrize("n", [10, 25])
+def test_intervals_cover(n):
+    shares, means = population(0)
+    assert coverage(share_interval, shares, n) >= 0.93
+    assert 0.90 <= coverage(mean_interval, means, n) <= 0.98
+    # Cases of one subject are not independent: taken as if they were, they claim too much.
+    assert coverage(share_interval, shares, n, by_subject=False) < 0.85
+    assert coverage(mean_interval, means, n, by_subject=False) < 0.85
+
+
+def test_intervals_cover_over_training_seeds():
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(300):
+        scores = 0.5 + 0.1 * rng.normal(size=(5, 1)) + 0.1 * rng.normal(size=20) + 0.05 * rng.normal(size=(5, 20))
+        interval = mean_interval(scores, [str(i) for i in range(20)])
+        held.append(interval.low <= 0.5 <= interval.high)
+    assert 0.91 <= np.mean(held) <= 0.99
 
 
 def test_training_seeds_widen_the_interval():
     rng = np.random.default_rng(2)
     scores = rng.normal(size=(4, 1)) + 0.01 * rng.normal(size=(4, 50))
     subjects = [str(i) for i in range(50)]
-    together, one = bootstrap(scores, subjects, resamples=300), bootstrap(scores[:1], subjects, resamples=300)
+    together, one = mean_interval(scores, subjects), mean_interval(scores[:1], subjects)
     assert together.high - together.low > 20 * (one.high - one.low)
 
 
-def test_one_subject_claims_no_interval():
-    interval = bootstrap([1.0, 2.0, 3.0], ["a"] * 3)
-    assert (interval.value, interval.low, interval.high) == (2.0, None, None)
+def test_mean_interval_is_scipys_on_the_subjects_means():
+    scores = np.random.default_rng(1).normal(size=(12, 4))
+    expected = stats.ttest_1samp(scores.mean(axis=1), 0).confidence_interval()
+    interval = mean_interval(scores.reshape(-1), [str(i) for i in range(12) for _ in range(4)])
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_strata_are_kept():
-    """Each stratum keeps its size, so a difference between strata adds nothing to the width."""
-    scores = [0.0] * 50 + [1.0] * 50
-    subjects = [str(i) for i in range(100)]
-    strata = ["a"] * 50 + ["b"] * 50
-    interval = bootstrap(scores, subjects, strata=strata, resamples=100)
-    assert (interval.low, interval.high) == (0.5, 0.5)
+def test_share_interval_is_scipys_where_all_or_none_succeed():
+    """There the effective number is that of the subjects, and only the quantile differs."""
+    confidence = 2 * stats.norm.cdf(stats.t.ppf(0.975, 11)) - 1
+    for hits in (0, 12):
+        expected = stats.binomtest(hits, 12).proportion_ci(confidence, method="wilson")
+        interval = share_interval([hits // 12] * 24, [str(i // 2) for i in range(24)])
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_subjects_that_agree_count_as_their_cases_at_most():
+    """Every subject succeeds in half of its cases: no variance between them, and yet no certainty."""
+    interval = share_interval([0, 1] * 20, [str(i // 2) for i in range(40)])
+    assert 0.3 < interval.low < 0.5 < interval.high < 0.7
+
+
+def test_subjects_of_different_sizes_weigh_as_their_cases():
+    scores = [0.0] * 30 + [1.0] * 10
+    subjects = ["large"] * 30 + [str(i) for i in range(10)]
+    interval = mean_interval(scores, subjects)
+    assert interval.value == 0.25
+    assert interval.low < 0 < 0.5 < interval.high  # one subject makes up most of the cases
+
+
+def test_no_interval_under_ten_subjects_or_where_all_agree():
+    nine, ten = [str(i) for i in range(9)], [str(i) for i in range(10)]
+    for interval in (mean_interval, share_interval):
+        assert interval([0, 1, 0, 1, 0, 1, 0, 1, 1], nine) == Interval(5 / 9)
+        assert interval([0, 1, 0, 1, 0, 1, 0, 1, 1, 1], ten).low is not None
+    assert mean_interval([1.0] * 10, ten) == Interval(1.0)
+    with pytest.raises(ValueError, match="10 cases and subjects of 9"):
+        share_interval([1] * 10, nine)

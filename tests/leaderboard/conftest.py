@@ -10,8 +10,8 @@ from regenv.core.geometry import Grid
 from regenv.core.points import lattice_indices
 from regenv.envs.remaining import MatrixRemaining
 from regenv.envs.starts import misaligned
-from regenv.evaluation.agents import Method
 from regenv.evaluation.episodes import Episode
+from regenv.evaluation.method import Method
 from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, TrackCase, find_track
@@ -80,6 +80,7 @@ def write_row(
         row=name,
         track=track.name,
         track_digest=track.digest,
+        score_version=track.score_version,
         cases=len({episode.case for episode in episodes}),
         agent="tests.somewhere:make",
         agent_digest="0123456789abcdef",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regenv.core.geometry import Grid, transform_points
-from regenv.core.resample import label_resample
+from regenv.core.labels import label_resample
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.lesions import Lesion, draw_lesions, with_lesions
 from regenv.synthesis.anatomy.region import trunk

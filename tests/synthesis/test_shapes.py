@@ -8,7 +8,7 @@ import pytest
 from regenv.core.geometry import transform_points
 from regenv.core.resample import resample
 from regenv.core.similarity import get_similarity
-from regenv.data.dataset import make_dataset
+from regenv.datasets import make_dataset
 from regenv.synthesis.shapes import LABELS, SIZE, PairGenerator, Residual, draw_contrasts, make_anatomy
 from regenv.synthesis.shapes.dataset import _FIRST_SEED, CASES, SUBJECTS
 

@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 
 import regenv  # noqa: F401  (registers the ids)
 from regenv.core.geometry import transform_points
-from regenv.data.dataset import make_dataset
+from regenv.datasets import make_dataset
 from regenv.errors import OptionError
 from regenv.synthesis.population import load_population
 from regenv.synthesis.shapes import variants

@@ -81,7 +81,7 @@ def test_a_row_that_simulates(ct_file: Path) -> None:
     (ct_file.parent / "pairs.csv").write_text(
         "moving,simulate,moving_labels,moving_landmarks,cases\nct.nii.gz,cbct,bone.mha,bone.csv,2\n"
     )
-    dataset = FolderDataset(ct_file.parent)
+    dataset = FolderDataset(ct_file.parent, simulate=simulated_cbct)
     for index in range(2):
         pair = dataset.load(index)
         assert (pair.fixed.modality, pair.moving.modality) == ("cbct", "ct")

@@ -48,9 +48,9 @@ def _read_version_2(path: Path) -> tuple[NDArray[np.float32], Grid]:
     """ITK leaves MINC's coordinates as they are (SimpleITK 2.5): the geometry is turned here."""
     import SimpleITK as sitk
 
-    from regenv.data.image_io import _quiet
+    from regenv.data.itk import quiet
 
-    with _quiet():
+    with quiet():
         try:
             read = sitk.ReadImage(str(path), sitk.sitkFloat32)
         except RuntimeError as error:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.resample import label_resample
+from regenv.core.labels import label_resample
 from regenv.data.frames import case_generator
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.brains import BrainSubject, brain

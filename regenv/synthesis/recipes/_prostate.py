@@ -10,7 +10,8 @@ from scipy.ndimage import map_coordinates
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.resample import label_resample, resample
+from regenv.core.labels import label_resample
+from regenv.core.resample import resample
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.points import cube, nearest
 from regenv.synthesis.anatomy.prostate import ProstateSubject, gland_distance

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.core.resample import label_resample
+from regenv.core.labels import label_resample
 from regenv.data.pair import ImagePair, Truth
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.points import lattice, nearest

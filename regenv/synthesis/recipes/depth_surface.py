@@ -265,7 +265,7 @@ def _ct(hu: Image, rng: np.random.Generator) -> Image:
 
 
 def _truth(anatomy: Anatomy, moving: Grid, world_to_patient: FloatArray) -> Truth:
-    from regenv.core.resample import label_resample
+    from regenv.core.labels import label_resample
     from regenv.synthesis.anatomy.tissues import ORGAN_NAMES
 
     back = np.linalg.inv(world_to_patient)

@@ -204,7 +204,7 @@ def target_corners(seed: int, target: str) -> FloatArray:
 
 
 def _truth(seed: int, target: str, anatomy: Anatomy, moving: Grid, world_to_patient: FloatArray) -> Truth:
-    from regenv.core.resample import label_resample
+    from regenv.core.labels import label_resample
     from regenv.synthesis.anatomy.tissues import ORGAN_NAMES
 
     names = [n for n in anatomy.landmarks if n.endswith(("_body", "_spinous"))]

@@ -14,7 +14,7 @@ from regenv.data.cache import MemoryCache, cached, digest
 from regenv.data.frames import MAX_CROP, case_generator, with_random_frame
 from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair, Truth
-from regenv.errors import OptionError, check_option
+from regenv.errors import check_option
 from regenv.synthesis.shapes import variants
 from regenv.synthesis.shapes.acquisition import Acquisition, acquire, draw_contrasts, make_pools
 from regenv.synthesis.shapes.anatomy import SIZE, TABLE, VERSION, Anatomy, make_anatomy
@@ -37,13 +37,12 @@ class ShapesDataset:
     Args:
         split: ``"train"``, ``"validation"`` or ``"test"``; splits share no anatomy.
         ndim: 3, or 2 for slices.
-        imaging: ``"volume"``, or ``"slice"``: the fixed image is thick, oblique slices.
-        slices: How many of those.
+        slabs: How many thick, oblique slices the fixed image is made of; 0 for a volume.
         extent_mm: Width of the view; a voxel is a 96th of it or a little more.
         population: Recipe and field of view whose population model deforms the fixed image; None for rigid pairs.
 
     Raises:
-        OptionError: On an unknown split, or for radiographs and depth maps, which random shapes have not got.
+        OptionError: On an unknown split.
     """
 
     name = "shapes"
@@ -52,17 +51,14 @@ class ShapesDataset:
         self,
         split: str = "train",
         ndim: int = 3,
-        imaging: str = "volume",
-        slices: int = 1,
+        slabs: int = 0,
         extent_mm: float = 192.0,
         population: tuple[str, str] | None = None,
     ) -> None:
         check_option("split", split, tuple(SUBJECTS))
-        if imaging not in ("volume", "slice"):
-            raise OptionError(f"dataset='shapes' has no {imaging}; use dataset='phantom' or your own data")
         self.split = split
         self.ndim = ndim
-        self._imaging, self._slices = imaging, slices
+        self._slabs = slabs
         self._voxel_mm = (extent_mm * _VOXELS_OF_EXTENT[0], extent_mm * _VOXELS_OF_EXTENT[1])
         self._population = population
         n = SUBJECTS[split]
@@ -76,7 +72,7 @@ class ShapesDataset:
             raise IndexError(f"pair {index} of {len(self.ids)} in {self.name} ({self.split})")
         number = index % SUBJECTS[self.split]
         whole = self._held.get(number, lambda: self._variant(self._subject(number), number), bytes_held)
-        plain = self.ndim == 3 and self._imaging == "volume" and self._population is None
+        plain = self.ndim == 3 and self._slabs == 0 and self._population is None
         rng = case_generator("shapes", self.split, index)
         moved = with_random_frame(whole, rng, max_crop=MAX_CROP if plain else (0.0, MAX_CROP))
         return replace(moved, id=self.ids[index], subject=self.subjects[index])
@@ -86,8 +82,8 @@ class ShapesDataset:
         rng = case_generator("shapes-variant", self.split, number, self._population)
         if self.ndim == 2:
             whole = variants.flat(whole)
-        if self._imaging == "slice":
-            whole = variants.sliced(whole, rng, self._slices)
+        if self._slabs:
+            whole = variants.sliced(whole, rng, self._slabs)
         if self._population is not None:
             from regenv.synthesis.population import load_population
 
@@ -127,7 +123,7 @@ def make_subject(seed: int, voxel_mm: tuple[float, float] = (2.0, 3.2)) -> dict[
 
 def as_image(picture: Acquisition, anatomy: Anatomy, voxel_mm: float) -> tuple[Image, NDArray[np.bool_]]:
     """A picture as an image in the anatomy's frame (mm from its centre), and the mask of the body that it shows."""
-    from regenv.core.resample import label_resample
+    from regenv.core.labels import label_resample
 
     spacing = voxel_mm / picture.scale
     whole = Grid(

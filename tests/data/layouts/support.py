@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from regenv.data.dataset import Dataset, make_dataset
+from regenv.data.dataset import Dataset
 from regenv.data.pair import ImagePair, Truth
+from regenv.datasets import make_dataset
 
 
 def pairs_of(name: str, *modalities: str, split: str = "test", ndim: int = 3) -> Dataset:

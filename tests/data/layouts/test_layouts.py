@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from regenv.core.geometry import transform_points
-from regenv.data.dataset import SPLITS, Dataset, make_dataset
+from regenv.data.dataset import SPLITS, Dataset
 from regenv.data.frames import inside
 from regenv.data.layouts import LAYOUTS
 from regenv.data.pair import ImagePair
+from regenv.datasets import make_dataset
 from regenv.errors import DataError, OptionError
 from tests.data.layouts import trees
 

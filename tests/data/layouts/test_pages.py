@@ -14,9 +14,9 @@ import SimpleITK as sitk
 
 from regenv.catalogue import TASKS
 from regenv.core.geometry import transform_points
-from regenv.data.dataset import make_dataset
 from regenv.data.layouts import LAYOUTS
 from regenv.data.pair import ImagePair
+from regenv.datasets import make_dataset
 from tests.data import files
 from tests.data.layouts import trees
 

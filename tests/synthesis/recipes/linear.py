@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 
 from regenv.core.geometry import transform_points
-from regenv.core.resample import label_resample, resample
+from regenv.core.labels import label_resample
+from regenv.core.resample import resample
 from regenv.synthesis.anatomy.shapes import rotation
 
 

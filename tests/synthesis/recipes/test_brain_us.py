@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regenv.core.resample import label_resample
+from regenv.core.labels import label_resample
 from regenv.synthesis.anatomy.glioma import opened, resected
 from regenv.synthesis.anatomy.tissues import Organ, Tissue
 from regenv.synthesis.recipe import get_recipe

@@ -1,11 +1,21 @@
 """Overlap and surface distances against shapes whose answer is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from regenv.core.geometry import Grid
-from regenv.evaluation.metrics import dice, label_metrics, surface_distances, warp_labels
-from regenv.evaluation.surfaces import surface_elements
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.labels import (
+    DEFINITIONS,
+    dice_by_label,
+    label_metrics,
+    label_resample,
+    shared_labels,
+    surface_distances,
+    surface_elements,
+    warp_labels,
+)
 
 
 def ball(grid, radius, centre=(0, 0, 0)):
@@ -73,20 +83,35 @@ def test_two_dimensions():
 
 
 def test_dice_by_hand_and_undefined():
-    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
-    a[:2], b[1:3] = True, True
-    assert dice(a, b) == 0.5
-    with pytest.raises(ValueError, match="absent"):
-        dice(a, np.zeros_like(a))
+    first, second = np.zeros((4, 4), int), np.zeros((4, 4), int)
+    first[:2], second[1:3], first[3] = 1, 1, 7
+    assert shared_labels(first, second) == [1]
+    assert dice_by_label(first, second, [1, 7]) == {1: 0.5, 7: 0.0}
+    with pytest.raises(ValueError, match="label 2, which is absent"):
+        dice_by_label(first, second, [2])
+
+
+def test_labels_follow_a_deformation():
+    grid = Grid.centred((30, 30, 30), (1.0, 1.0, 1.0))
+    labels = ball(grid, 8).astype(np.uint8)
+
+    def stretched(points):
+        return points * [0.5, 1.0, 1.0]
+
+    moved = warp_labels(labels, grid, grid, stretched)
+    assert moved.sum() == pytest.approx(2 * labels.sum(), rel=0.05)
+    squeezed = label_metrics(moved, labels, grid, grid, stretched)
+    assert (squeezed.dice, squeezed.hd95_mm) == (1.0, 0.0)
+    assert label_metrics(moved, labels, grid, grid, lambda points: points).dice < 0.8
 
 
 def test_warp_identity_is_exact_and_shift_is_by_whole_voxels():
     grid = Grid.centred((7, 6, 5), (1.0, 2.0, 3.0))
     labels = np.random.default_rng(0).integers(0, 5, grid.shape).astype(np.uint8)
-    assert np.array_equal(warp_labels(labels, grid, grid, np.eye(4)), labels)
+    assert np.array_equal(warp_labels(labels, grid, grid, partial(transform_points, np.eye(4))), labels)
     shift = np.eye(4)
     shift[1, 3] = 2.0  # one voxel along y: the sampling point moves by +y
-    moved = warp_labels(labels, grid, grid, shift)
+    moved = warp_labels(labels, grid, grid, partial(transform_points, shift))
     assert np.array_equal(moved[:, :-1], labels[:, 1:])
     assert not moved[:, -1].any()
 
@@ -110,7 +135,9 @@ def test_warp_agrees_with_simpleitk_on_an_oblique_grid():
     affine = sitk.AffineTransform(3)
     affine.SetMatrix(transform[:3, :3].ravel()), affine.SetTranslation(transform[:3, 3])
     expected = sitk.GetArrayFromImage(sitk.Resample(image, reference, affine, sitk.sitkNearestNeighbor))
-    assert (warp_labels(labels, moving, fixed, transform) == expected).mean() > 0.999
+    warped = warp_labels(labels, moving, fixed, partial(transform_points, transform))
+    assert (warped == expected).mean() > 0.999
+    assert np.array_equal(warped, label_resample(labels, moving, fixed, transform))
 
 
 def test_absent_labels_are_left_out_and_counted():
@@ -119,24 +146,60 @@ def test_absent_labels_are_left_out_and_counted():
     fixed[2:8, 2:8, 2:8] = moving[2:8, 2:8, 2:8] = 1
     fixed[12:15, 12:15, 12:15] = 2
     moving[12:15, 2:5, 2:5] = 3
-    result = label_metrics(fixed, moving, grid, grid, np.eye(4))
+    result = label_metrics(fixed, moving, grid, grid, partial(transform_points, np.eye(4)))
     assert (result.dice, result.hd95_mm, result.assd_mm) == (1.0, 0.0, 0.0)
     assert (result.labels, result.absent) == (1, 2)
     away = np.eye(4)
     away[0, 3] = 500
-    lost = label_metrics(fixed, moving, grid, grid, away)
+    lost = label_metrics(fixed, moving, grid, grid, partial(transform_points, away))
     assert lost.dice == 0.0
     assert lost.hd95_mm == pytest.approx(20 * np.sqrt(3))
 
 
+def ellipsoids(size, spacing, centre):
+    """Two overlapping ellipsoids (ellipses in 2-D), the second 2, -1 and 1 mm from the first."""
+    d = len(size)
+    grid = Grid(size, spacing, np.zeros(d), np.eye(d))
+    shapes = ((centre, (15, 12, 18)), (np.add(centre, (2, -1, 1)), (16, 13, 15)))
+    return [(((grid.points() - c[:d]) / r[:d]) ** 2).sum(axis=-1) <= 1 for c, r in shapes], grid
+
+
 def test_ellipsoids_agree_with_a_dense_sampling_of_the_true_surfaces():
-    """DeepMind's surface-distance 0.1, which counts cells, gives 4.0 and 1.1 mm here; the truth is 3.4 and 1.5."""
-    grid = Grid((50, 40, 30), (1.0, 1.25, 2.0), (0, 0, 0), np.eye(3))
-    points = grid.points()
-
-    def ellipsoid(centre, radii):
-        return (((points - centre) / radii) ** 2).sum(axis=-1) <= 1
-
-    hd95, assd = surface_distances(ellipsoid((25, 25, 30), (15, 12, 18)), ellipsoid((27, 24, 31), (16, 13, 15)), grid)
+    shapes, grid = ellipsoids((50, 40, 30), (1.0, 1.25, 2.0), (25, 25, 30))
+    hd95, assd = surface_distances(*shapes, grid)
     assert assd == pytest.approx(1.498, abs=0.05)
     assert hd95 == pytest.approx(3.435, abs=0.25)
+
+
+PUBLISHED = [  # HD95 and ASSD that surface-distance 0.1 and MONAI 1.6.1 give
+    ((50, 40, 30), (1.0, 1.25, 2.0), (25, 25, 30), (4.0, 1.10419), (4.0, 1.52799)),
+    ((50, 40, 12), (1.0, 1.25, 8.0), (25, 25, 45), (3.75, 0.78224), (4.0, 0.75978)),
+    ((50, 40), (1.0, 1.25), (25, 25, 0), (3.0, 1.26088), (3.20156, 1.40955)),
+]
+
+
+@pytest.mark.parametrize(("size", "spacing", "centre", "deepmind", "monai"), PUBLISHED)
+def test_published_definitions_are_met(size, spacing, centre, deepmind, monai):
+    shapes, grid = ellipsoids(size, spacing, centre)
+    found = {definition: surface_distances(*shapes, grid, definition) for definition in DEFINITIONS}
+    assert found["monai"] == pytest.approx(monai, abs=1e-5)
+    assert found["deepmind"][0] == pytest.approx(deepmind[0])
+    assert found["deepmind"][1] == pytest.approx(deepmind[1], rel=3e-3)  # areas of ambiguous cells differ
+    assert found["area"][1] != pytest.approx(found["monai"][1], rel=1e-2)
+    with pytest.raises(ValueError, match="choose one of area, deepmind, monai"):
+        surface_distances(*shapes, grid, "mean")
+
+
+def test_installed_monai_agrees():
+    """Runs where MONAI is installed (``pip install --no-deps monai``)."""
+    metrics, torch = pytest.importorskip("monai.metrics"), pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    grid = Grid.centred((24, 20, 12), (1.0, 1.3, 4.0))
+    first, second = (ball(grid, 9, rng.normal(0, 2, 3)) & (rng.random(grid.shape) < 0.9) for _ in range(2))
+    one_hot = [torch.tensor(np.stack([~m, m])[None].astype(np.float32)) for m in (first, second)]
+    spacing = list(grid.spacing[::-1])
+    expected = (
+        metrics.compute_hausdorff_distance(*one_hot, percentile=95, spacing=spacing).item(),
+        metrics.compute_average_surface_distance(*one_hot, symmetric=True, spacing=spacing).item(),
+    )
+    assert surface_distances(first, second, grid, "monai") == pytest.approx(expected, rel=1e-5)
