@@ -109,7 +109,7 @@ def _folder(root: Path, number: int) -> Path | None:
 
 def _scan(folder: Path, number: int, phase: str) -> ScanFiles:
     ending = "_s" if number == 1 else "-ssm" if number < 6 else ""
-    named = f"PairFiles{number}_300" if number < 6 else f"case{number}_dirLab300"
+    named = f"Case{number}_300" if number < 6 else f"case{number}_dirLab300"
     image = _pick(folder, "images", rf"case{number}_{phase}(_s|-ssm)?\.img", f"Images/case{number}_{phase}{ending}.img")
     points = _pick(
         folder,

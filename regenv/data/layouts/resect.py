@@ -38,10 +38,7 @@ def find(request: Request) -> list[PairFiles]:
     """MR and ultrasound before resection, or two ultrasounds where both modalities are ``us``."""
     roots = [request.root, request.root / "NIFTI"]
     folders = [
-        p
-        for root in roots
-        for p in sorted(root.glob("PairFiles*"))
-        if re.fullmatch(r"PairFiles\d+", p.name) and p.is_dir()
+        p for root in roots for p in sorted(root.glob("Case*")) if re.fullmatch(r"Case\d+", p.name) and p.is_dir()
     ]
     if not folders:
         raise NotThisLayoutError("has no folder Case1")
