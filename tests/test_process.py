@@ -36,6 +36,7 @@ def followed(env: Any, process: Process, action: Any) -> bool:
     *_, terminated, truncated, info = env.step(action)
     np.testing.assert_array_equal(process.pose[0], info["transform"])
     assert (bool(ends[0][0]), bool(ends[1][0])) == (terminated, truncated)
+    assert process.sees(process.pose)[0]
     return not np.array_equal(process.pose[0], before)
 
 
