@@ -10,9 +10,11 @@ import pytest
 
 import regenv  # noqa: F401  (registers the ids)
 from regenv.catalogue import TASKS
+from regenv.core.geometry import transform_points
 from regenv.core.scene import Scene
 from regenv.envs.config import make_config
 from regenv.process import Process
+from tests.envs.balls import Balls, c_arm
 
 SEED = 7  # that of the conformance tests, so that no further subjects are made
 KINDS = {(task.imaging, task.model, task.ndim): task.id for task in reversed(TASKS.values())}
@@ -61,6 +63,19 @@ def test_it_refuses_what_the_environment_refuses(env_id):
         taken += 1
     assert taken > 0
     assert followed(env, process, np.int64(1))  # and back
+
+
+@pytest.mark.parametrize("action", range(4))  # in plane
+def test_it_refuses_what_no_camera_would_see(action):
+    """Long before the view is left: these balls are smaller than it."""
+    balls = Balls([c_arm(0.0)], [[0, 0, 0], [30, 0, 0], [0, -25, 10], [0, 0, 35]])
+    env = gym.make("XRayCT-Rigid-v0", dataset=balls, steps=(20.0,), stop=False)
+    process = begun(env, env.reset(options={"start": balls.load(0).truth.transform})[1])
+    while followed(env, process, np.int64(action)):
+        pass
+    scene = env.unwrapped._engine.case(0).scene
+    carried = transform_points(process.pose[0], scene.cameras[0].isocentre)
+    assert np.linalg.norm(carried - scene.moving_grid.centre) + 20.0 < env.unwrapped._engine.view.extent_mm
 
 
 @pytest.mark.parametrize("actions", ["unit", "multidiscrete", "continuous"])
