@@ -11,6 +11,7 @@ from typing import Any
 
 from regenv.actions import ActionScheme, default_steps, default_stop, make_actions
 from regenv.catalogue import get_task
+from regenv.core.similarity import SIMILARITIES
 from regenv.data.dataset import Dataset, Prepared
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
@@ -257,14 +258,17 @@ def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
 def _scale(task: Task, reward: str | Callable[..., Any]) -> float:
     """The calibrated scale of a reward; 1, with a warning, where it has none."""
     scales = task.calibration.get("reward_scales", {})
-    if isinstance(reward, str) and (reward == "none" or reward in scales):
-        return float(scales.get(reward, 1.0))
-    warnings.warn(
-        f"reward={reward!r} has no calibrated scale on {task.id}, so a gain of 1 pays 1: give reward_scale=..., such "
-        "that the way from a median start to the truth is worth about 10 "
-        f"(`python -m benchmarks.tools.calibrate {task.id}` measures it)",
-        stacklevel=2,
-    )
+    if isinstance(reward, str) and reward in scales:
+        return float(scales[reward])
+    learned = callable(reward) or ":" in reward
+    if learned or reward in (*SIMILARITIES, *PRIVILEGED_REWARDS):  # an unknown name is an error elsewhere
+        name = getattr(reward, "__name__", reward)
+        how = f"`python -m benchmarks.tools.calibrate {task.id}` measures it for the built-in ones"
+        warnings.warn(
+            f"reward={name!r} has no calibrated scale on {task.id}, so a gain of 1 pays 1: give reward_scale=..., such "
+            f"that the way from a median start to the truth is worth about 10 ({how})",
+            stacklevel=5,
+        )
     return 1.0
 
 
