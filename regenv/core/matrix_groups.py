@@ -132,7 +132,7 @@ class MatrixGroup:
 
     def _linear_log(self, linear: FloatArray, nearest: bool) -> FloatArray:
         """Logarithms of linear parts ``(B, d, d)``; ValueError where one is not of the group."""
-        raise NotImplementedError
+        return log_scaled_rotation(linear, self.name)
 
     def contains(self, matrix: ArrayLike) -> bool:
         """Whether a homogeneous ``(d + 1, d + 1)`` matrix that does not mirror is one of this group."""

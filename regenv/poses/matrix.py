@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from regenv.core.geometry import FloatArray, transform_points
 from regenv.core.matrix_groups import MatrixGroup
+from regenv.core.points import fit_rotation
 from regenv.core.scene import Scene
 from regenv.poses.base import PoseWords, draw_misalignment
 from regenv.poses.matrix_lanes import MatrixLanes
@@ -66,6 +67,10 @@ class MatrixModel(MatrixGroup):
         if not self.contains(matrix):
             raise ValueError(f"the start of a {self.name} environment must be {self.name}, got {matrix.tolist()}")
         return matrix.copy()
+
+    def fit_points(self, points: FloatArray, partners: FloatArray, scene: Scene) -> FloatArray:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        return fit_rotation(points, partners, scaled=self.scaled)
 
     def carry(self, pose: FloatArray, points: FloatArray, scene: Scene) -> FloatArray:
         """See :class:`regenv.poses.base.PoseModel`."""
