@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.points import fit_affine
 from regenv.core.scene import Scene
+from regenv.poses import make_poses
 from regenv.poses.base import PoseModel
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ class Answer(Protocol):
         """Where fixed physical points ``(N, d)`` come to lie in the moving image, mm."""
         ...
 
+    def posed(self) -> Posed:
+        """The same as a renderer takes it."""
+        ...
+
+
+class Posed(NamedTuple):
+    """A pose, its model, and the scene in which the two say where a point goes."""
+
+    poses: Any
+    pose: FloatArray
+    scene: Scene
+
 
 @dataclass(frozen=True, eq=False)
 class PoseAnswer:
@@ -60,12 +73,17 @@ class PoseAnswer:
         """See :class:`Answer`."""
         return self.poses.carry(self.pose, points, self.scene)
 
+    def posed(self) -> Posed:
+        """See :class:`Answer`."""
+        return Posed(self.poses, self.pose, self.scene)
+
 
 @dataclass(frozen=True, eq=False)
 class LinearAnswer:
     """A matrix ``(d + 1, d + 1)``, fixed to moving, where the environment's poses are none."""
 
     matrix: FloatArray
+    scene: Scene
 
     @property
     def value(self) -> Any:
@@ -75,6 +93,10 @@ class LinearAnswer:
     def carry(self, points: FloatArray) -> FloatArray:
         """See :class:`Answer`."""
         return transform_points(self.matrix, points)
+
+    def posed(self) -> Posed:
+        """See :class:`Answer`."""
+        return Posed(make_poses("affine", self.scene.ndim), self.matrix, self.scene)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +139,28 @@ class FieldAnswer:
         u = np.empty((1, *local.shape))
         run_lanes(evaluate_lanes, 1, np.ascontiguousarray(coefficients, np.float32), cells + 3, t, -1, u, threads=1)
         return transform_points(self.matrix @ self.scene.frame, local + u[0])
+
+    def posed(self) -> Posed:
+        """See :class:`Answer`."""
+        return Posed(_Lattice(self), np.zeros(0), replace(self.scene, alignment=self.matrix))
+
+
+@dataclass(frozen=True)
+class _Lattice:
+    """What a renderer asks of a pose model, for the one pose that a field is."""
+
+    field: FieldAnswer
+    name = "field"
+    sampling = "lattice"
+
+    def lattices(self, poses: FloatArray) -> NDArray[np.float32]:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        return (self.field.lattice * np.float32(self.field.scale_mm))[None].astype(np.float32)
+
+    def lattice_scale_offset(self, view_local: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Scale and offset ``(d,)`` from view index to lattice coordinate."""
+        per_mm = (self.field.lattice.shape[-1] - 3) / self.field.extent_mm
+        return np.diag(view_local)[:-1] * per_mm, (view_local[:-1, -1] + self.field.extent_mm / 2) * per_mm
 
 
 def answer_of(transform: sitk.Transform, scene: Scene, poses: PoseModel) -> Answer:
@@ -177,7 +221,7 @@ def read_answer(value: Any, scene: Scene, poses: PoseModel) -> Answer:
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == poses.origin.ndim:
         return PoseAnswer(poses.checked(array), poses, scene)
-    return LinearAnswer(_checked_matrix(array, scene.ndim))
+    return LinearAnswer(_checked_matrix(array, scene.ndim), scene)
 
 
 def _checked_matrix(array: FloatArray, ndim: int) -> FloatArray:
