@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.report import Report, page, png, side_by_side
 from regenv.evaluation.cases import bind
 from regenv.evaluation.episodes import Episode, RunError
-from regenv.evaluation.runner import Row, run
+from regenv.evaluation.runner import FinishedRow, run
 from regenv.evaluation.track import Track, TrackCase, find_track
 from regenv.files import write_atomically
 from regenv.leaderboard.table import TableRow, table_row
@@ -128,7 +128,7 @@ def train(settings: Settings) -> Path:
     return train_dqn(folder, minutes=settings.minutes, seed=0, preset="quick", pairs=12)
 
 
-def evaluate(track: Track, policy: Path, count: int, out: Path) -> list[Row]:
+def evaluate(track: Track, policy: Path, count: int, out: Path) -> list[FinishedRow]:
     """Runs the trained agent, the shipped policy and the reference agents on the first cases."""
     chosen: list[tuple[str, str | None]] = [(str(policy), TRAINED)]
     try:
@@ -141,7 +141,7 @@ def evaluate(track: Track, policy: Path, count: int, out: Path) -> list[Row]:
 
 
 def write_report(
-    track: Track, settings: Settings, count: int, rows: Sequence[Row], table: Sequence[TableRow], seconds: float
+    track: Track, settings: Settings, count: int, rows: Sequence[FinishedRow], table: Sequence[TableRow], seconds: float
 ) -> Path:
     """Draws the pictures and writes ``report.html`` and ``episode.gif``."""
     by_name = {row.submission.row: row for row in rows}
@@ -190,22 +190,22 @@ def write_report(
     return path
 
 
-def median_case(track: Track, row: Row) -> TrackCase:
+def median_case(track: Track, row: FinishedRow) -> TrackCase:
     """The case of the row's median score: neither its best nor its worst."""
     ordered = sorted(row.episodes, key=lambda episode: episode.metrics["score"])
     return track.case(ordered[len(ordered) // 2].case)
 
 
-def episode_of(row: Row, case: TrackCase) -> Episode:
+def episode_of(row: FinishedRow, case: TrackCase) -> Episode:
     """The row's episode of a case."""
     return next(episode for episode in row.episodes if episode.case == case.id)
 
 
-def _final(row: Row, case: TrackCase) -> NDArray[np.float64]:
+def _final(row: FinishedRow, case: TrackCase) -> NDArray[np.float64]:
     return np.asarray(episode_of(row, case).transform, dtype=np.float64)
 
 
-def _errors(row: Row) -> list[float]:
+def _errors(row: FinishedRow) -> list[float]:
     return [episode.metrics["tre"] for episode in row.episodes]
 
 
@@ -218,7 +218,7 @@ def _environment(track: Track, **keywords: Any) -> Any:
     return gym.make(track.env_id, render_mode="rgb_array", **common, **keywords)
 
 
-def replay_frames(track: Track, row: Row, case: TrackCase) -> list[NDArray[np.uint8]]:
+def replay_frames(track: Track, row: FinishedRow, case: TrackCase) -> list[NDArray[np.uint8]]:
     """Pictures of the row's episode, from its actions."""
     env = _environment(track, **row.submission.env_kwargs)
     env.reset(seed=0, options={"pair": case.pair, "start": case.start})

@@ -50,7 +50,8 @@ class Alignment:
         similarity_end: Similarity under ``transform``.
         similarity: Name of that measure.
         confidence: Share, in [0, 1], of the further runs from nearby starts that end within 5 mm of this answer; 0
-            where the agent itself finds too little in common between the images; NaN with ``runs=1``.
+            where the agent itself finds too little in common between the images; NaN with ``runs=1``. It says how well
+            runs agree; an error that all of them make is not seen.
         warnings: What the caller should know before trusting the transform; empty where nothing is amiss.
         steps: Actions taken, in all runs together.
         seconds: Wall time.

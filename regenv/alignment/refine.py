@@ -37,7 +37,7 @@ FARTHEST_MM = 15.0
 
 
 @dataclass(frozen=True)
-class Level:
+class Resolution:
     """One resolution.
 
     Attributes:
@@ -51,7 +51,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(32, 6.0, 14), Level(64, 3.0, 8))
+LEVELS = (Resolution(32, 6.0, 14), Resolution(64, 3.0, 8))
 
 
 def refine(
@@ -60,7 +60,7 @@ def refine(
     transform: ArrayLike,
     *,
     similarity: str = "auto",
-    levels: tuple[Level, ...] = LEVELS,
+    levels: tuple[Resolution, ...] = LEVELS,
 ) -> tuple[FloatArray, float]:
     """Improves a rigid pose that is right to within some millimetres.
 
@@ -138,7 +138,7 @@ def _source(image: Image) -> _Source:
 class _View:
     """Fixed image, its gradients and normal matrices on one view, and the search on it."""
 
-    def __init__(self, fixed: _Source, moving: _Source, level: Level, metric: Similarity, linear: bool) -> None:
+    def __init__(self, fixed: _Source, moving: _Source, level: Resolution, metric: Similarity, linear: bool) -> None:
         from regenv.alignment.refine_kernels import gradients, normal_matrices
 
         self.level, self.metric, self.linear, self.moving = level, metric, linear, moving

@@ -180,7 +180,7 @@ def _check_geometry(case: TrackCase, scene: Scene) -> None:
 
 
 @dataclass(frozen=True)
-class Row:
+class FinishedRow:
     """A finished row.
 
     Attributes:
@@ -207,7 +207,7 @@ def run(
     name: str | None = None,
     again: bool = False,
     on_case: Callable[[Episode], None] | None = None,
-) -> Row:
+) -> FinishedRow:
     """Runs an agent on a track and writes ``OUT/<track>/<row>/``.
 
     A run that was stopped goes on where it was; a finished row of the same agent, track, seeds and cases is taken over.
@@ -249,7 +249,7 @@ def run(
     if not again:
         finished = _finished(folder, submission)
         if finished is not None:
-            return Row(folder, finished[0], finished[1], kept=True)
+            return FinishedRow(folder, finished[0], finished[1], kept=True)
     save_bound_track(track, Path(out))
     with PartialRun(folder, submission.identity()) as partial:
         done = {episode.key for episode in partial.episodes}
@@ -267,7 +267,7 @@ def run(
         except OSError as error:
             raise RunError(f"cannot write {folder}: {error.strerror}; all cases are kept in {partial.path}") from error
         partial.remove()
-    return Row(folder, submission, episodes)
+    return FinishedRow(folder, submission, episodes)
 
 
 def save_bound_track(track: Track, out: Path) -> None:

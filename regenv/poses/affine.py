@@ -15,7 +15,7 @@ from regenv.core.scene import Scene
 from regenv.poses.matrix import MatrixModel
 
 
-class Affine(MatrixModel):
+class AffineGroup(MatrixModel):
     """Translations, rotations, log-scales along the axes and shears; a step of the last two is 1 %."""
 
     name: ClassVar[str] = "affine"
@@ -42,4 +42,4 @@ class Affine(MatrixModel):
         return fit_affine(points, partners)
 
 
-MODEL = Affine
+MODEL = AffineGroup

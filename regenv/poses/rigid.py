@@ -11,7 +11,7 @@ from regenv.core.scene import Scene
 from regenv.poses.matrix import MatrixModel
 
 
-class Rigid(MatrixModel):
+class RigidGroup(MatrixModel):
     """Rotations and translations; a step is 1 mm or 1 degree."""
 
     name: ClassVar[str] = "rigid"
@@ -24,4 +24,4 @@ class Rigid(MatrixModel):
         return fit_rotation(points, partners)
 
 
-MODEL = Rigid
+MODEL = RigidGroup

@@ -12,7 +12,7 @@ from regenv.core.scene import Scene
 from regenv.poses.matrix import MatrixModel
 
 
-class Similarity(MatrixModel):
+class SimilarityGroup(MatrixModel):
     """Rotations, translations and one log-scale; a step of scale is 1 %."""
 
     name: ClassVar[str] = "similarity"
@@ -32,4 +32,4 @@ class Similarity(MatrixModel):
         return fit_rotation(points, partners, scaled=True)
 
 
-MODEL = Similarity
+MODEL = SimilarityGroup

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from regenv.alignment.refine import Level, refine
+from regenv.alignment.refine import Resolution, refine
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.core.points import lattice_points, mean_tre
@@ -62,7 +62,7 @@ def test_a_pose_is_never_less_similar_than_the_start():
     rng = np.random.default_rng(2)
     for _ in range(4):
         far = start(fixed, rng.uniform(-40, 40, 6))
-        kept, before = refine(fixed, fixed, far, levels=(Level(64, 3.0, 0),))  # no iteration: the start's own value
+        kept, before = refine(fixed, fixed, far, levels=(Resolution(64, 3.0, 0),))
         np.testing.assert_array_equal(kept, far)
         pose, value = refine(fixed, fixed, far)
         assert value > before or np.array_equal(pose, far)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.tools.coverage import bootstraps, measure, populations, student
+from benchmarks.tools.interval_coverage import bootstraps, measure, populations, student
 
 
 def test_intervals_are_scipys():

@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Case:
+class PairFiles:
     """One pair of a layout, before anything of it is read.
 
     Attributes:
@@ -91,7 +91,7 @@ class Layout:
     name: str
     title: str
     tree: str
-    find: Callable[[Request], Sequence[Case]]
+    find: Callable[[Request], Sequence[PairFiles]]
     ndim: int = 3
     slices: tuple[float, ...] = ()
     axial: bool = False
@@ -184,7 +184,7 @@ class LayoutDataset:
         """
         return self._memory.get(index, lambda: self._load(self._cases[index]), bytes_held)
 
-    def _load(self, case: Case) -> ImagePair:
+    def _load(self, case: PairFiles) -> ImagePair:
         try:
             pair = case.load()
             if case.slice_at is not None:
@@ -257,7 +257,7 @@ def _check_dimension(layout: Layout, ndim: int) -> None:
         )
 
 
-def _find(layout: Layout, request: Request) -> list[Case]:
+def _find(layout: Layout, request: Request) -> list[PairFiles]:
     if not request.root.is_dir():
         hint = " (options are written ?name=value&name=value)" if "?" in request.root.name else ""
         raise DataError(f"{request.root} is not a folder{hint}; {expected(layout, request.root)}")
@@ -278,7 +278,7 @@ def _split_of(own: str, test: str) -> str:
     return "unused" if test == "validation" and own == "test" else own
 
 
-def _check_files(layout: Layout, root: Path, cases: Sequence[Case]) -> None:
+def _check_files(layout: Layout, root: Path, cases: Sequence[PairFiles]) -> None:
     """Raises where files are missing: the first ones, and how many."""
     files = dict.fromkeys(path for case in cases for path in case.files)
     missing = [path for path in files if not path.exists()]
@@ -296,7 +296,7 @@ def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _no_cases(layout: Layout, root: Path, split: str, found: Sequence[Case], kinds: Sequence[str]) -> str:
+def _no_cases(layout: Layout, root: Path, split: str, found: Sequence[PairFiles], kinds: Sequence[str]) -> str:
     counts = {name: sum(case.split == name for case in found) for name in SPLITS}
     has = ", ".join(f"{name}: {n}" for name, n in counts.items() if n)
     if not has:

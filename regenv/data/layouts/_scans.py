@@ -21,7 +21,7 @@ MOST_OUTSIDE = 0.05
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanFiles:
     """One image of a case and what belongs to it; paths are None where the set has no such file.
 
     Attributes:
@@ -45,8 +45,8 @@ class Scan:
 
 
 def load_scans(
-    fixed: Scan,
-    moving: Scan,
+    fixed: ScanFiles,
+    moving: ScanFiles,
     *,
     read: Callable[[Path, str], Image] | None = None,
     points: Callable[[Path, Grid], FloatArray] | None = None,

@@ -16,8 +16,8 @@ import re
 from functools import partial
 from pathlib import Path
 
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
-from regenv.data.layouts._scans import Scan, load_scans, read_text
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request
+from regenv.data.layouts._scans import ScanFiles, load_scans, read_text
 from regenv.errors import DataError
 
 LABELS = {1: "right ventricle cavity", 2: "myocardium", 3: "left ventricle cavity"}
@@ -32,7 +32,7 @@ TREE = """PATH/                                  (or training/ and testing/ in i
   ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """The end of systole (fixed) and of diastole (moving, at rest) of every patient."""
     folders = sorted(p for pattern in ("patient???", "*/patient???") for p in request.root.glob(pattern) if p.is_dir())
     folders = [p for p in folders if re.fullmatch(r"patient\d{3}", p.name)]
@@ -50,7 +50,7 @@ def find(request: Request) -> list[Case]:
         scans = [_scan(folder, frames[key], request.modality(i, ("mr", "cine"))) for i, key in enumerate(("ES", "ED"))]
         load = partial(load_scans, *scans, label_names=LABELS)
         files = (*scans[0].files, *scans[1].files)
-        cases.append(Case(folder.name, folder.name, _split(int(folder.name[-3:])), files, load))
+        cases.append(PairFiles(folder.name, folder.name, _split(int(folder.name[-3:])), files, load))
     return cases
 
 
@@ -62,10 +62,10 @@ def _frames(folder: Path) -> dict[str, int]:
     return {key: int(value) for key, value in found.items()}
 
 
-def _scan(folder: Path, frame: int, modality: str) -> Scan:
+def _scan(folder: Path, frame: int, modality: str) -> ScanFiles:
     stem = f"{folder.name}_frame{frame:02d}"
     suffix = ".nii.gz" if (folder / f"{stem}.nii.gz").exists() or not (folder / f"{stem}.nii").exists() else ".nii"
-    return Scan(folder / f"{stem}{suffix}", modality, labels=folder / f"{stem}_gt{suffix}")
+    return ScanFiles(folder / f"{stem}{suffix}", modality, labels=folder / f"{stem}_gt{suffix}")
 
 
 def _split(number: int) -> str:

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from regenv.data.dataset import SPLITS
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring, split_by_subject
-from regenv.data.layouts._scans import Scan, load_scans, read_text
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, ring, split_by_subject
+from regenv.data.layouts._scans import ScanFiles, load_scans, read_text
 from regenv.errors import DataError
 
 SUFFIXES = {
@@ -39,7 +39,7 @@ TREE = """PATH/
   ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """Pairs within sessions, between sessions or between subjects."""
     if not any(p.is_dir() for p in request.root.glob("sub-*")):
         raise NotThisLayoutError("has no folder sub-01")
@@ -61,12 +61,12 @@ def find(request: Request) -> list[Case]:
     splits = _splits(request.root, sorted({subject for subject, _ in (*first, *second)}))
     cases = []
     for one, other in _pair_keys(pairs, first, second, splits):
-        scans = (Scan(first[one], kinds[0]), Scan(second[other], kinds[1]))
+        scans = (ScanFiles(first[one], kinds[0]), ScanFiles(second[other], kinds[1]))
         name = "-to-".join("_".join(filter(None, key)) for key in dict.fromkeys((one, other)))
         load = partial(load_scans, *scans)
         files = (scans[0].image, scans[1].image)
         cases.append(
-            Case(f"{name}_{'-'.join(kinds)}", one[0], splits[one[0]], files, load, one_frame=pairs == "within")
+            PairFiles(f"{name}_{'-'.join(kinds)}", one[0], splits[one[0]], files, load, one_frame=pairs == "within")
         )
     return cases
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from regenv.data.image_io import read_image
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, split_by_subject
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, split_by_subject
 from regenv.data.layouts._minc import read_minc
 from regenv.data.layouts._scans import check_landmarks, make_truth
 from regenv.data.layouts._tags import read_tags
@@ -33,7 +33,7 @@ TREE = """PATH/                                  (group 2, or the folder that ho
   ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """Ultrasound and MR of every case, in the order of the modalities."""
     roots = [request.root, request.root / "group2"]
     folders = [p for root in roots for p in sorted(root.glob("??")) if re.fullmatch(r"\d\d", p.name) and p.is_dir()]
@@ -46,7 +46,7 @@ def find(request: Request) -> list[Case]:
         scan, us = _image(folder, f"{folder.name}_mr_tal"), _image(folder, f"{folder.name}a_us_tal")
         tags = folder / f"{folder.name}_all.tag"
         load = partial(_load, scan, us, tags, modality, mr_first)
-        cases.append(Case(folder.name, folder.name, split_by_subject("bite", folder.name), (scan, us, tags), load))
+        cases.append(PairFiles(folder.name, folder.name, split_by_subject("bite", folder.name), (scan, us, tags), load))
     return cases
 
 

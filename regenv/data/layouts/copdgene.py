@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, split_by_subject
-from regenv.data.layouts._scans import Scan
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, split_by_subject
+from regenv.data.layouts._scans import ScanFiles
 from regenv.data.layouts.dirlab import load_lungs
 
 GRIDS: dict[int, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
@@ -39,7 +39,7 @@ TREE = """PATH/
   copd10/"""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """Inhale (fixed) and exhale (moving) of every case that is there."""
     cases = []
     for number in GRIDS:
@@ -50,14 +50,14 @@ def find(request: Request) -> list[Case]:
         scans = (_scan(folder, name, "i"), _scan(folder, name, "e"))
         files = (*scans[0].files, *scans[1].files)
         load = partial(load_lungs, scans, *GRIDS[number])
-        cases.append(Case(name, name, split_by_subject("copdgene", name), files, load))
+        cases.append(PairFiles(name, name, split_by_subject("copdgene", name), files, load))
     if not cases:
         raise NotThisLayoutError("has no folder copd1 to copd10")
     return cases
 
 
-def _scan(folder: Path, name: str, side: str) -> Scan:
-    return Scan(folder / f"{name}_{side}BHCT.img", "ct", landmarks=folder / f"{name}_300_{side}BH_xyz_r1.txt")
+def _scan(folder: Path, name: str, side: str) -> ScanFiles:
+    return ScanFiles(folder / f"{name}_{side}BHCT.img", "ct", landmarks=folder / f"{name}_300_{side}BH_xyz_r1.txt")
 
 
 def _folder(root: Path, name: str) -> Path | None:

@@ -23,9 +23,9 @@ import numpy as np
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, split_by_subject
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, split_by_subject
 from regenv.data.layouts._raw import read_raw
-from regenv.data.layouts._scans import Scan, load_scans, read_rows
+from regenv.data.layouts._scans import ScanFiles, load_scans, read_rows
 from regenv.data.pair import ImagePair
 
 GRIDS: dict[int, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
@@ -54,7 +54,7 @@ TREE = """PATH/
   Case10Pack/"""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """Inhale (T00, fixed) and exhale (T50, moving) of every case that is there."""
     cases = []
     for number in GRIDS:
@@ -63,7 +63,7 @@ def find(request: Request) -> list[Case]:
             scans = (_scan(folder, number, "T00"), _scan(folder, number, "T50"))
             subject = f"case{number}"
             cases.append(
-                Case(
+                PairFiles(
                     subject,
                     subject,
                     split_by_subject("dirlab", subject),
@@ -76,7 +76,9 @@ def find(request: Request) -> list[Case]:
     return cases
 
 
-def load_lungs(scans: tuple[Scan, Scan], size: tuple[int, int, int], spacing: tuple[float, float, float]) -> ImagePair:
+def load_lungs(
+    scans: tuple[ScanFiles, ScanFiles], size: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> ImagePair:
     """Reads a pair of raw CTs of one size with their landmarks."""
     return load_scans(*scans, read=partial(read_ct, size=size, spacing=spacing), points=read_points)
 
@@ -105,7 +107,7 @@ def _folder(root: Path, number: int) -> Path | None:
     return found[-1] if found else None  # case 8 is unpacked into Case8Pack/Case8Deploy by some archives
 
 
-def _scan(folder: Path, number: int, phase: str) -> Scan:
+def _scan(folder: Path, number: int, phase: str) -> ScanFiles:
     ending = "_s" if number == 1 else "-ssm" if number < 6 else ""
     named = f"Case{number}_300" if number < 6 else f"case{number}_dirLab300"
     image = _pick(folder, "images", rf"case{number}_{phase}(_s|-ssm)?\.img", f"Images/case{number}_{phase}{ending}.img")
@@ -115,7 +117,7 @@ def _scan(folder: Path, number: int, phase: str) -> Scan:
         rf"case{number}_(300|dirlab300)_{phase}_xyz\.txt",
         f"{'E' if number < 6 else 'e'}xtremePhases/{named}_{phase}_xyz.txt",
     )
-    return Scan(image, "ct", landmarks=points)
+    return ScanFiles(image, "ct", landmarks=points)
 
 
 def _pick(folder: Path, inner: str, pattern: str, default: str) -> Path:

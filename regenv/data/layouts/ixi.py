@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from regenv.data.dataset import SPLITS
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring, split_by_subject
-from regenv.data.layouts._scans import Scan, load_scans
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, ring, split_by_subject
+from regenv.data.layouts._scans import ScanFiles, load_scans
 from regenv.errors import DataError
 
 SEQUENCES = {"t1": "T1", "t2": "T2", "pd": "PD", "mra": "MRA"}
@@ -26,7 +26,7 @@ TREE = """PATH/                                  (IXI-T1.tar, IXI-T2.tar, ..., e
   IXI-PD/, IXI-MRA/"""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """Pairs within subjects, or between subjects where both modalities are the same."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted([*request.root.glob("IXI*.nii*"), *request.root.glob("*/IXI*.nii*")]):
@@ -58,10 +58,10 @@ def find(request: Request) -> list[Case]:
     for split, members in by_split.items():
         pairs = [(s, s) for s in members] if within else ring(members)
         for one, other in pairs:
-            scans = (Scan(found[one][first], kinds[0]), Scan(found[other][second], kinds[1]))
+            scans = (ScanFiles(found[one][first], kinds[0]), ScanFiles(found[other][second], kinds[1]))
             name = f"{one}-{first}-{second}" if within else f"{one}-{other}-{first}"
             files = (scans[0].image, scans[1].image)
-            cases.append(Case(name, one, split, files, partial(load_scans, *scans), one_frame=within))
+            cases.append(PairFiles(name, one, split, files, partial(load_scans, *scans), one_frame=within))
     return cases
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
 from regenv.data.dataset import SPLITS
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, ring
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, ring
 from regenv.data.layouts._raw import read_raw
 from regenv.data.layouts._scans import make_truth
 from regenv.data.pair import ImagePair
@@ -46,7 +46,7 @@ TREE = """PATH/
   scratch/fold2/masks/..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """Each radiograph with the next one of its split, in the order of their names."""
     images = {p.stem: p for p in sorted(request.root.rglob("JPC*.IMG")) if re.fullmatch(r"JPC(LN|NN)\d{3}", p.stem)}
     if not images:
@@ -59,7 +59,7 @@ def find(request: Request) -> list[Case]:
             masks = tuple(_masks(folds, name) for name in (one, other)) if folds else ((), ())
             files = (images[one], images[other], *masks[0], *masks[1])
             load = partial(_load, images[one], images[other], *masks)
-            cases.append(Case(f"{one}-{other}", one, split, files, load, one_frame=False))
+            cases.append(PairFiles(f"{one}-{other}", one, split, files, load, one_frame=False))
     return cases
 
 

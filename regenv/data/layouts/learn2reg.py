@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
-from regenv.data.layouts._scans import Scan, load_scans, read_rows
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request
+from regenv.data.layouts._scans import ScanFiles, load_scans, read_rows
 from regenv.errors import DataError
 from regenv.modality import get_modality
 
@@ -50,7 +50,7 @@ TREE = """PATH/
   imagesTs/, ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """All pairs of all splits."""
     path = json_path(request.root)
     return cases_of(path, read_json(path), request)
@@ -94,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return task
 
 
-def cases_of(path: Path, task: Mapping[str, Any], request: Request) -> list[Case]:
+def cases_of(path: Path, task: Mapping[str, Any], request: Request) -> list[PairFiles]:
     """The cases of a task's JSON file."""
     root = path.parent
     listed = {_clean(entry["image"]): entry for key in ("training", "test") for entry in _entries(task, key)}
@@ -118,7 +118,7 @@ def cases_of(path: Path, task: Mapping[str, Any], request: Request) -> list[Case
             name = "-".join(_stem(image) for image in pair)
             load = partial(load_scans, *scans, points=read_points, label_names=names)
             files = (*scans[0].files, *scans[1].files)
-            cases.append(Case(name, subject_of(pair[0]), split, files, load))
+            cases.append(PairFiles(name, subject_of(pair[0]), split, files, load))
     return cases
 
 
@@ -165,10 +165,10 @@ def _unpaired(images: list[str], validation: list[tuple[str, str]]) -> list[tupl
     return pairs
 
 
-def _scan(root: Path, image: str, entry: Mapping[str, Any], points: str | None, modality: str) -> Scan:
+def _scan(root: Path, image: str, entry: Mapping[str, Any], points: str | None, modality: str) -> ScanFiles:
     """An image with the files that the JSON names for it."""
     named = {key: root / _clean(str(entry[key])) for key in ("label", "mask") if entry.get(key)}
-    return Scan(
+    return ScanFiles(
         root / image,
         modality,
         labels=named.get("label"),

@@ -11,7 +11,7 @@ D. Marcus et al., "Open access series of imaging studies (OASIS)", J. Cogn. Neur
 from __future__ import annotations
 
 from regenv.data.layouts import learn2reg
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request
 
 TREE = """PATH/
   OASIS_dataset.json
@@ -21,7 +21,7 @@ TREE = """PATH/
   imagesTs/OASIS_0415_0000.nii.gz, ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """All pairs of all splits; brains are ``t1``."""
     path = request.root / "OASIS_dataset.json"
     if not path.is_file():

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from regenv.core.geometry import FloatArray, Grid
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
-from regenv.data.layouts._scans import Scan, load_scans, read_rows
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request
+from regenv.data.layouts._scans import ScanFiles, load_scans, read_rows
 
 N_LANDMARKS = 40
 REFERENCE = 10
@@ -26,7 +26,7 @@ TREE = """PATH/                                  (4DCT-MetaImage.tar and 4DLandm
   00-Landmarks.pts, 10-Landmarks.pts, ... 90-Landmarks.pts"""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """The end of inhalation (fixed) with the end of exhalation, or with every phase where ``phases=all``."""
     images = sorted(request.root.rglob("?0-P.mhd"))
     if not images:
@@ -38,7 +38,7 @@ def find(request: Request) -> list[Case]:
     for phase in every:
         moving = scans.get(phase, _scan(request.root, images[0].with_name(f"{phase}-P.mhd")))
         load = partial(load_scans, fixed, moving, points=read_points)
-        cases.append(Case(f"{REFERENCE}-{phase:02d}", "popi", "test", (*fixed.files, *moving.files), load))
+        cases.append(PairFiles(f"{REFERENCE}-{phase:02d}", "popi", "test", (*fixed.files, *moving.files), load))
     return cases
 
 
@@ -48,10 +48,10 @@ def read_points(path: Path, grid: Grid) -> FloatArray:
     return points @ grid.direction.T + grid.origin
 
 
-def _scan(root: Path, image: Path) -> Scan:
+def _scan(root: Path, image: Path) -> ScanFiles:
     """An image with its landmarks, which lie where those of other phases do."""
     folder = next((path.parent for path in sorted(root.rglob("??-Landmarks.pts"))), image.parent)
-    return Scan(image, "ct", landmarks=folder / f"{image.name[:2]}-Landmarks.pts")
+    return ScanFiles(image, "ct", landmarks=folder / f"{image.name[:2]}-Landmarks.pts")
 
 
 LAYOUT = Layout("popi", "the POPI model", TREE, find, options={"phases": ("exhale", "all")})

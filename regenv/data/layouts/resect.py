@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from regenv.data.image_io import read_image
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, split_by_subject
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, split_by_subject
 from regenv.data.layouts._scans import check_landmarks, make_truth
 from regenv.data.layouts._tags import read_tags
 from regenv.data.pair import ImagePair
@@ -34,7 +34,7 @@ TREE = """PATH/                                  (RESECT/NIFTI)
   ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """MR and ultrasound before resection, or two ultrasounds where both modalities are ``us``."""
     roots = [request.root, request.root / "NIFTI"]
     folders = [
@@ -43,7 +43,7 @@ def find(request: Request) -> list[Case]:
     if not folders:
         raise NotThisLayoutError("has no folder Case1")
     kinds = request.modalities
-    cases: list[Case] = []
+    cases: list[PairFiles] = []
     lost: list[Path] = []
     for folder in sorted(folders, key=lambda p: int(p.name[4:])):
         name = folder.name
@@ -67,7 +67,7 @@ def find(request: Request) -> list[Case]:
             lost.append(tags.relative_to(request.root))
             continue  # landmarks of this pair of scans were not set in every case
         load = partial(load_tagged, fixed, moving, tags, modalities, first_is_fixed)
-        cases.append(Case(name, name, split_by_subject("resect", name), (fixed, moving, tags), load))
+        cases.append(PairFiles(name, name, split_by_subject("resect", name), (fixed, moving, tags), load))
     if not cases:
         shown = ", ".join(str(path) for path in lost[:5])
         raise NotThisLayoutError(f"has none of {len(lost)} landmark files ({shown}{', ...' if len(lost) > 5 else ''})")

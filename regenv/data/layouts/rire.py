@@ -20,7 +20,7 @@ import numpy as np
 
 from regenv.core.geometry import FloatArray, Grid
 from regenv.data.image_io import read_image
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request, split_by_subject
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request, split_by_subject
 from regenv.data.layouts._scans import make_truth
 from regenv.data.pair import ImagePair
 from regenv.errors import DataError
@@ -41,7 +41,7 @@ MAX_FIT_ERROR_MM = 0.1
 """A rigid fit to the eight corners leaves this much at most: they are written to 0.0001 mm."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """A pair for every patient who has both modalities; MR asked for as ``mr`` is T1."""
     folders = sorted(
         p for p in request.root.iterdir() if re.fullmatch(r"(training|patient)_\d{3}", p.name) and p.is_dir()
@@ -69,7 +69,7 @@ def find(request: Request) -> list[Case]:
         load = partial(
             _load, fixed, moving, (request.modalities[0], request.modalities[1]), truth, kinds[0] in ("ct", "pet")
         )
-        cases.append(Case(folder.name, folder.name, split, files, load, one_frame=False))
+        cases.append(PairFiles(folder.name, folder.name, split, files, load, one_frame=False))
     return cases
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
 from regenv.core.image import Image
-from regenv.data.layouts._base import Case, Layout, NotThisLayoutError, Request
+from regenv.data.layouts._base import Layout, NotThisLayoutError, PairFiles, Request
 from regenv.data.layouts._scans import make_truth, read_rows, read_text
 from regenv.data.pair import ImagePair
 from regenv.errors import DataError
@@ -77,7 +77,7 @@ TREE = """PATH/
     SC-HF-I-01/contours-manual/IRCCI-expert/IM-0001-0059-icontour-manual.txt, IM-0001-0059-ocontour-manual.txt, ..."""
 
 
-def find(request: Request) -> list[Case]:
+def find(request: Request) -> list[PairFiles]:
     """End of systole (fixed) and of diastole (moving) of every patient whose images and contours are there."""
     table = next(iter(sorted(request.root.rglob("scd_patientdata.csv"))), None)
     contours = next((p for p in sorted(request.root.rglob("SC-*-*")) if p.is_dir()), None)
@@ -96,7 +96,7 @@ def find(request: Request) -> list[Case]:
         slices = _outlined(folders[patient], outlines)
         files = tuple(path for inner, outer, image in slices for path in (inner, outer, image) if path is not None)
         load = partial(load_patient, tuple(slices), modality)
-        cases.append(Case(original, patient, _split(original), files, load))
+        cases.append(PairFiles(original, patient, _split(original), files, load))
     if not cases:
         outlined = sum(p.is_dir() for p in contours.parent.glob("SC-*-*"))
         raise NotThisLayoutError(

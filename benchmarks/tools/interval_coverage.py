@@ -1,6 +1,6 @@
 """How often 95 % intervals hold the true value, measured on the shipped rows.
 
-    python -m benchmarks.tools.coverage
+    python -m benchmarks.tools.interval_coverage
 
 A row's subjects are taken as the whole population. So many of them are drawn, with replacement and with all their
 cases; an interval is computed, and whether it holds the value of the population is counted. The figures are in
