@@ -51,7 +51,14 @@ def evaluate(
     if name is not None and len(agent) > 1:
         raise typer.BadParameter("--name is for one agent; several keep their own names")
     bound = _bound(tracks or [], every, data, cases)
-    keywords: dict[str, Any] = {"seeds": seed or [0], "out": out, "cases": cases, "workers": workers, "name": name, "again": again}
+    keywords: dict[str, Any] = {
+        "seeds": seed or [0],
+        "out": out,
+        "cases": cases,
+        "workers": workers,
+        "name": name,
+        "again": again,
+    }
     failures: list[str] = []
     try:
         if len(bound) * len(agent) == 1:

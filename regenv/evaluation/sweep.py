@@ -9,7 +9,7 @@ from typing import Any
 
 from regenv.data.cache import progress
 from regenv.evaluation.episodes import Episode
-from regenv.evaluation.runner import Row, run
+from regenv.evaluation.runner import FinishedRow, run
 from regenv.evaluation.track import Track
 from regenv.fields import printable
 
@@ -21,7 +21,7 @@ def sweep(
     seeds: Sequence[int] = (0,),
     cases: int | None = None,
     **keywords: Any,
-) -> tuple[list[tuple[Track, Row]], list[str]]:
+) -> tuple[list[tuple[Track, FinishedRow]], list[str]]:
     """Runs each agent on each track (:func:`regenv.evaluation.runner.run`), and says on stderr how each went.
 
     A sweep that was stopped goes on where it was: finished rows and cases are taken over.
@@ -36,7 +36,7 @@ def sweep(
     Returns:
         The rows with their tracks, and a line for each agent that failed on a track.
     """
-    rows: list[tuple[Track, Row]] = []
+    rows: list[tuple[Track, FinishedRow]] = []
     failures: list[str] = []
     counts = {track.name: len(track.cases[:cases]) * len(seeds) for track in tracks}
     with progress(f"{len(agents)} agents on {len(tracks)} tracks", sum(counts.values()) * len(agents)) as advance:
