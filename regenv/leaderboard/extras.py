@@ -77,8 +77,8 @@ def extra_metrics(
     for kind in kinds:
         check_option("metrics", kind, tuple(KINDS))
     seen = [kind for kind in kinds if kind != "jacobians"]
-    if seen and track.dataset == "folder:":
-        track = bind(track, data)
+    if seen and ":" in track.dataset and (data is not None or track.dataset == "folder:"):
+        track = bind(replace(track, dataset="folder:"), data)
     made = {kind: KINDS[kind](track, definition) for kind in kinds}
     dataset = track_dataset(track) if seen else None
     found: dict[str, list[Mapping[str, float] | None]] = {kind: [] for kind in kinds}
@@ -104,7 +104,7 @@ def _labels(track: Track, definition: str) -> tuple[Measure, str]:
     """Dice, HD95 and ASSD on the fixed image's grid; the moving labels are warped by nearest neighbour."""
     imaging = track.config().imaging
     if not imaging.has_labels:
-        raise DataError(f"labels: the fixed image of {track.env_id} is a {imaging.noun}, which has no label map")
+        raise DataError(f"labels: {track.env_id} shows a {imaging.noun}, on which no label maps are compared")
 
     def measure(case: TrackCase, pair: ImagePair | None, final: Answer) -> Mapping[str, float] | None:
         assert pair is not None
@@ -143,7 +143,8 @@ def _images(track: Track, definition: str) -> tuple[Measure, str]:
         return {name: float(np.mean([m[name] for m in found])) for name in found[0]} if found else None
 
     first, second = config.task.modalities
-    note = "" if first == second else f", of which mse and ssim say little between {first} and {second}"
+    alike = first == second or imaging.view_ndim(config.task.ndim) < config.task.ndim
+    note = "" if alike else f", of which mse and ssim say little between {first} and {second}"
     return measure, f"windowed to [0, 1], in the fixed mask at {view.spacing_mm:g} mm{note}"
 
 

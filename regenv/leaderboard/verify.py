@@ -226,6 +226,7 @@ def _check_header(submission: Submission, track: Track) -> Config:
         raise _RefusedError(Failure("env-kwargs", f"{foreign} belong to the track or are unknown"))
     try:
         config = track.config(**submission.env_kwargs)
+        config.make_process(1)  # some values are found bad only here
     except (ValueError, TypeError) as error:
         raise _RefusedError(Failure("env-kwargs", str(error))) from error
     if config.horizon > track.max_steps:
