@@ -101,20 +101,20 @@ class LinearAnswer:
 
 @dataclass(frozen=True, eq=False)
 class FieldAnswer:
-    """``T(F x) = A F (x + u(x))``, F the scene's frame and u a cubic B-spline on a cube about its origin.
+    """``T(F x) = A F (x + u(x))``, F the scene's frame and u a cubic B-spline on a box about its origin.
 
     Attributes:
         matrix: ``(d + 1, d + 1)``, A.
         lattice: ``(d, *lattice)`` int16 coefficients of u along the frame's axes, in units of ``scale_mm``.
         scale_mm: That unit.
-        extent_mm: Width of the cube; beyond it u is held at the cube's surface.
+        extent_mm: ``(d,)`` widths of the box; beyond it u is held at the box's surface.
         scene: Of the case.
     """
 
     matrix: FloatArray
     lattice: NDArray[np.int16]
     scale_mm: float
-    extent_mm: float
+    extent_mm: FloatArray
     scene: Scene
 
     @property
@@ -122,7 +122,7 @@ class FieldAnswer:
         """See :class:`Answer`."""
         return {
             "matrix": self.matrix.tolist(),
-            "extent_mm": self.extent_mm,
+            "extent_mm": self.extent_mm.tolist(),
             "scale_mm": self.scale_mm,
             "lattice": base64.b64encode(self.lattice.astype("<i2").tobytes()).decode(),
         }
@@ -179,15 +179,16 @@ def answer_of(transform: sitk.Transform, scene: Scene, poses: PoseModel) -> Answ
 
 
 def _field_of(transform: sitk.Transform, scene: Scene) -> FieldAnswer:
-    """The spline nearest to a field at regular samples of the cube about the fixed image."""
+    """The spline nearest to a field at regular samples of the fixed image, beyond which methods know no field."""
     import SimpleITK as sitk
 
     from regenv.core.deformation_fit import spline_matrix
 
     d, cells = scene.ndim, CELLS[scene.ndim]
     samples = 2 * cells + 1
-    extent = 2 * float(np.abs(transform_points(scene.to_frame, scene.fixed_grid.corners())).max())
-    local = Grid.centred((samples,) * d, (extent / (samples - 1),) * d)
+    reach = np.abs(transform_points(scene.to_frame, scene.fixed_grid.corners())).max(axis=0)
+    extent = np.maximum(2 * reach, 1.0)  # one slice has a thickness
+    local = Grid.centred((samples,) * d, tuple(extent / (samples - 1)))
     grid = local.moved_by(scene.frame)
     place = (grid.origin, grid.spacing, grid.direction.ravel().tolist())
     field = sitk.TransformToDisplacementField(transform, sitk.sitkVectorFloat64, grid.size, *place)
@@ -240,11 +241,13 @@ def _read_field(value: Mapping[str, Any], scene: Scene) -> FieldAnswer:
     text, scale, extent = value["lattice"], value["scale_mm"], value["extent_mm"]
     if not isinstance(text, str) or len(text) > LARGEST_TEXT:
         raise ValueError(f"a field's lattice is base64 text of at most {LARGEST_TEXT} characters")
-    if not all(isinstance(n, int | float) and np.isfinite(n) and n > 0 for n in (scale, extent)):
-        raise ValueError(f"a field's scale_mm and extent_mm are positive numbers, got {scale!r} and {extent!r}")
+    sizes = [scale, *extent] if isinstance(extent, list) and len(extent) == d else [None]
+    if not all(isinstance(n, int | float) and np.isfinite(n) and n > 0 for n in sizes):
+        raise ValueError(f"a field has scale_mm and {d} extent_mm, positive numbers, got {scale!r} and {extent!r}")
     numbers = np.frombuffer(base64.b64decode(text, validate=True), "<i2")
     side = round((len(numbers) / d) ** (1 / d))
     if side < 4 or side**d * d != len(numbers):
         raise ValueError(f"a field's lattice holds {d} cubes of numbers, got {len(numbers)}")
     matrix = _checked_matrix(np.asarray(value["matrix"], dtype=np.float64), d)
-    return FieldAnswer(matrix, numbers.reshape(d, *[side] * d).astype(np.int16), float(scale), float(extent), scene)
+    lattice = numbers.reshape(d, *[side] * d).astype(np.int16)
+    return FieldAnswer(matrix, lattice, float(scale), np.array(extent, dtype=np.float64), scene)
