@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from regenv import fields
 from regenv.catalogue import get_task
 from regenv.data.cache import progress
 from regenv.data.dataset import Dataset
@@ -86,8 +85,8 @@ def new_track(
             f"horizon of {env_id}); got {near:g} mm, {per_pair} and {steps}"
         )
     track = Track(
-        name=fields.name("the track's name", name),
-        title=fields.text("title", title or task.title),
+        name=name,
+        title=title or task.title,
         env_id=task.id,
         dataset=dataset,
         split=split,

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from regenv import fields
 from regenv.core.geometry import FloatArray
 from regenv.core.points import mean_error
 from regenv.core.scene import Scene, Target
@@ -146,6 +147,10 @@ class Track:
     starts: Mapping[str, Any] = field(default_factory=dict)
     cases: tuple[TrackCase, ...] = ()
 
+    def __post_init__(self) -> None:
+        fields.name("the track's name", self.name)  # a stranger's track comes beside a stranger's rows
+        fields.text("the track's title", self.title)
+
     @property
     def is_template(self) -> bool:
         """Whether the cases have still to be derived from a folder of real pairs."""
@@ -261,7 +266,7 @@ def read_track(path: Path) -> Track:
     except KeyError as error:
         raise TrackError(f"{path} is no track: it lacks {error}") from error
     except (OSError, EOFError, ValueError, TypeError) as error:
-        raise TrackError(f"{path}: the cases in {header.get('cases')!r} cannot be read: {error}") from error
+        raise TrackError(f"{path}, or its cases {header.get('cases')!r}, cannot be read: {error}") from error
     if cases and header.get("digest") != track.digest:
         raise TrackError(
             f"{path} states the digest {header.get('digest')}, its numbers have {track.digest}: the file was changed; "

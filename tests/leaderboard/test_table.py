@@ -149,3 +149,22 @@ def test_seconds_and_steps_are_medians(root, track, honest):
     assert found.seconds == 2.5
     assert found.steps == np.median([e.steps for e in honest])
     assert json.dumps(found.summary.success)  # plain numbers
+
+
+def test_a_track_of_ones_own_is_on_the_page(tmp_path, track, honest):
+    own = replace(track, name="mine", title="<b>Mine</b>", dataset="phantom")
+    own.save(tmp_path / "mine" / "mine.toml")
+    write_row(tmp_path, own, "expert", honest)
+    text, problems = table.leaderboard_page(tmp_path)
+    assert not problems
+    assert "## mine" in text and own.digest in text and "| expert | reference |" in text
+    assert "<b>" not in text  # the title came with a stranger's rows
+
+
+def test_other_numbers_under_a_shipped_name_are_not(tmp_path, track, honest):
+    easy = replace(track, max_steps=track.max_steps + 1)
+    easy.save(tmp_path / track.name / f"{track.name}.toml")
+    write_row(tmp_path, easy, "expert", honest)
+    text, problems = table.leaderboard_page(tmp_path)
+    assert f"## {track.name}" not in text
+    assert len(problems) == 1 and "is not the track of that name" in problems[0]
