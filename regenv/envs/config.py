@@ -61,8 +61,8 @@ class Config:
         goal: Training ends an episode once what is left to do is at most this; None for never.
         goal_bonus: Paid when it does.
         goal_measure: What ``goal`` is compared with: ``"parameter_distance"``, or ``"tre"`` in mm.
-        horizon: Steps before truncation; ``max_episode_steps`` is another word for it.
-        misalignment: Half width of the starts, for each unit, or by the name of a degree of freedom.
+        horizon: Steps before truncation; Gymnasium's ``max_episode_steps`` can only shorten it.
+        misalignment: Range of the starts, plus and minus, for each unit or by the name of a degree of freedom.
         view_size: Voxels along each side of the view.
         view_spacing_mm: Millimetres between them.
         device: ``"cpu"``, or ``"cuda"`` to render on a GPU with torch, which pays off for many lanes.
@@ -238,7 +238,7 @@ def _check_numbers(chosen: Mapping[str, Any]) -> None:
     widths = chosen.get("misalignment", {})
     if not isinstance(widths, Mapping) or not all(isinstance(width, Real) for width in widths.values()):
         raise OptionError(
-            f"misalignment is a half width for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}"
+            f"misalignment is a range, plus and minus, for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}"
         )
 
 
