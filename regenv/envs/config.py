@@ -237,9 +237,7 @@ def _check_numbers(chosen: Mapping[str, Any]) -> None:
             raise OptionError(f"{name} must be a finite number, got {value!r}")
     widths = chosen.get("misalignment", {})
     if not isinstance(widths, Mapping) or not all(isinstance(width, Real) for width in widths.values()):
-        raise OptionError(
-            f"misalignment is a range, plus and minus, for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}"
-        )
+        raise OptionError(f"misalignment is a range for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}")
 
 
 def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
