@@ -15,7 +15,9 @@ from gymnasium.wrappers import TimeLimit
 import regenv  # noqa: F401
 from regenv.adapters.pettingzoo import parallel_env
 from regenv.envs.config import make_config
+from regenv.envs.single import RegistrationEnv
 from regenv.errors import OptionError, UnknownOptionError
+from regenv.testing import SmallPairs, check_environment
 
 RIGID = "CTCBCT-Rigid-v0"
 FLAT = "CTMR-Similarity2D-v0"
@@ -255,3 +257,19 @@ def test_a_pickled_copy_knows_that_the_episode_is_over(short):
     short.step(np.int64(STOP))
     with pytest.raises(RuntimeError, match="over"):
         pickle.loads(pickle.dumps(short)).step(MOVE)
+
+
+class PaysOn(RegistrationEnv):
+    """Takes steps after the end of an episode."""
+
+    def step(self, action):
+        self._over = False
+        return super().step(action)
+
+
+def test_the_conformance_kit_holds_an_environment_to_it():
+    check_environment(RegistrationEnv(RIGID, dataset=SmallPairs("train"), horizon=2))
+    check_environment(gym.make(RIGID, dataset=SmallPairs(), horizon=2, channels="last"))
+    env = PaysOn(RIGID, dataset=SmallPairs("train"), horizon=2)
+    with pytest.raises(AssertionError, match="a step after the end is taken"):
+        check_environment(env)
