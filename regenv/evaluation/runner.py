@@ -1,8 +1,8 @@
 """Runs an agent on a track and writes its leaderboard row.
 
-The environment is on the test split and tells nothing of the truth; the runner measures by the track's numbers. An
-agent that runs in this process could read either, so a row is a claim until others have reproduced it. Every finished
-case is on disk before the next begins.
+The environment is on the test split, where its interface tells nothing of the truth; the runner measures by the track's
+numbers. An agent that runs in this process can reach either, so a row is a claim until others have reproduced it. Every
+finished case is on disk before the next begins.
 """
 
 from __future__ import annotations
