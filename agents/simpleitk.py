@@ -58,9 +58,16 @@ class SimpleITKRegistration:
 
         Returns:
             Fixed to moving points, the initial transform included.
+
+        Raises:
+            ValueError: If the fixed image is a few slices or radiographs, or the initial transform is not linear.
         """
         import SimpleITK as sitk
 
+        if min(fixed.GetSize()) < 4:
+            raise ValueError(
+                f"this agent registers volumes and 2-D images; a fixed image of {fixed.GetSize()} is neither"
+            )
         fixed, moving = (sitk.Cast(image, sitk.sitkFloat32) for image in (fixed, moving))
         method = self._method(fixed)
         correction = _correction(fixed, initial)

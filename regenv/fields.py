@@ -23,6 +23,7 @@ TRANSFORM_BYTES = 90_000  # a lattice of 64 kB in base64, and what describes it
 ENV_KEYWORDS = (
     "observation",
     "dtype",
+    "channels",
     "parameters",
     "actions",
     "steps",

@@ -8,6 +8,7 @@ setting of Miao et al., "Dilated FCN for multi-agent 2D/3D medical image registr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from regenv.actions import DiscreteActions
-from regenv.envs.config import make_config
+from regenv.envs.config import KEYWORDS, make_config
 from regenv.envs.engine import Engine
 from regenv.envs.rendering import RENDER_MODES, check_render_mode, render_ansi, render_frame
+from regenv.envs.words import check_keywords
 from regenv.errors import OptionError, check_option, require
 from regenv.imaging.base import Imaging
 from regenv.imaging.view import Level, View
@@ -64,8 +66,9 @@ def parallel_env(
 
     Raises:
         MissingExtraError: If PettingZoo is not installed.
-        ValueError: On a bad keyword or value; the message names the mend.
+        OptionError: On a bad keyword (a TypeError too) or value; the message names the fix.
     """
+    check_keywords("parallel_env", keywords, ("agents", "combine", "region_size", *KEYWORDS))
     check_render_mode(render_mode)
     check_option("combine", combine, COMBINATIONS)
     config = make_config(env_id, preset, **keywords)
@@ -176,7 +179,7 @@ def region_view(view: View, imaging: Imaging, point: NDArray[np.float64], size: 
     for plane in planes:  # rows and columns begin half a window before the middle
         along = plane[1] + plane[2]
         plane[0] = np.where(along > 0, middle - (size - 1) / 2, plane[0])
-    return View(view.name, d, view.size, view.spacing_mm, (Level(planes, size),), False)
+    return replace(view, levels=(Level(planes, size),), volumetric=False, difference=False, orthogonal=False)
 
 
 class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
@@ -217,7 +220,7 @@ class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
             self.agents = list(episode["agents"])
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """Space of an agent's observation: fixed and moved slices of its region, uint8, channels first."""
+        """Space of an agent's observation: fixed and moved slices of its region, uint8."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
@@ -271,10 +274,7 @@ class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
                 member.renderer.load(0, case)
 
     def _seen(self, member: _Member) -> spaces.Box:
-        if member.renderer is None:
-            return spaces.Box(0, 255, self._engine.view.shape, np.uint8)
-        planes, size = member.renderer.levels[0].moved.shape[1:3]
-        return spaces.Box(0, 255, (2 * planes, size, size), np.uint8)
+        return spaces.Box(0, 255, (member.renderer or self._engine.renderer).view.shape, np.uint8)
 
     def _proposals(self, member: _Member) -> spaces.Space[Any]:
         action = spaces.Discrete(len(member.table))
@@ -309,12 +309,9 @@ class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
         seen = {}
         for name in self.agents:
             renderer = self._team[name].renderer
-            if renderer is None:
-                seen[name] = self._engine.renderer.observation(np.dtype(np.uint8), ONE)[0]
-                continue
-            renderer.render(self._engine.process.pose)
-            level = renderer.levels[0]
-            seen[name] = np.concatenate([level.fixed_u8[0], level.moved_u8[0]])
+            if renderer is not None:
+                renderer.render(self._engine.process.pose)
+            seen[name] = (renderer or self._engine.renderer).observation(np.dtype(np.uint8), ONE)[0]
         return seen
 
     def _infos(self) -> dict[str, dict[str, Any]]:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.envs.config import KEYWORDS
+from regenv.envs.words import check_keywords
 from regenv.errors import require
 
 if TYPE_CHECKING:
@@ -48,8 +50,10 @@ def make_vec_env(
         A ``stable_baselines3.common.vec_env.VecEnv``.
 
     Raises:
+        UnknownOptionError: On an unknown keyword; SB3's own words are known, and the message says what they are here.
         ValueError: If ``autoreset_mode`` is asked for: SB3 resets a finished lane in the same step.
     """
+    check_keywords("make_vec_env", keywords, ("num_envs", "seed", "monitor", "autoreset_mode", *KEYWORDS))
     if "autoreset_mode" in keywords:
         raise ValueError("stable-baselines3 resets a finished lane in the same step: leave autoreset_mode out")
     envs = gym.make_vec(id, num_envs=num_envs, autoreset_mode="SameStep", **keywords)

@@ -48,8 +48,7 @@ def load_agent(spec: str, seed: int = 0) -> Any:
             raise AgentError(f"{spec} must take the keyword seed: def factory(seed: int) -> agent ({error})") from error
     if not (callable(getattr(agent, "register", None)) or callable(getattr(agent, "act", None))):
         raise AgentError(
-            f"{spec} gave {type(agent).__name__}, which has neither act(observation) nor register(fixed, "
-            "moving, initial)"
+            f"{spec} gave {type(agent).__name__}, which has neither act(observation) nor register(problem)"
         )
     return agent
 

@@ -162,7 +162,7 @@ def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> FloatAr
     missing = [name for name, unit in freedoms if name not in misalignment and unit not in misalignment]
     if unknown or missing:
         raise ValueError(
-            f"misalignment gives half widths for {sorted(set(model.units))}, or by the names "
+            f"misalignment gives ranges for {sorted(set(model.units))}, or by the names "
             f"{', '.join(model.names)}; got {dict(misalignment)}"
         )
     if not all(np.isfinite(w) and w >= 0 for w in misalignment.values()):

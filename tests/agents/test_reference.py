@@ -6,7 +6,7 @@ import pytest
 
 import regenv
 from agents import centre, greedy_search, header, identity, oracle, random
-from regenv.agent import play
+from regenv.agent import Problem, answer, play
 from regenv.core.points import point_errors
 from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
 from regenv.envs.simulator import Simulator
@@ -48,7 +48,7 @@ def test_the_fixed_answers_are_what_they_say() -> None:
     initial = matrix_to_sitk(start)
     np.testing.assert_array_equal(matrix_from_sitk(identity.factory().register(fixed, moving, initial)), start)
     np.testing.assert_array_equal(matrix_from_sitk(header.factory().register(fixed, moving, initial)), np.eye(4))
-    found = matrix_from_sitk(centre.factory().register(fixed, moving, initial))
+    found = matrix_from_sitk(answer(centre.factory(), Problem(fixed, moving, initial)))
     np.testing.assert_array_equal(found[:3, :3], np.eye(3))
     np.testing.assert_allclose(found[:3, 3] + pair.fixed.grid.centre, pair.moving.grid.centre, atol=1e-9)
 

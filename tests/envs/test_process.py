@@ -217,9 +217,9 @@ def test_at_the_truth_fixed_and_moved_look_alike(blobs):
 def test_parameters_tell_the_pose_since_the_start(blobs):
     env = gym.make(RIGID, dataset=blobs, parameters=True)
     observation, _ = env.reset(seed=0)
-    np.testing.assert_allclose(observation["parameters"], 0, atol=1e-9)
+    np.testing.assert_allclose(observation["pose"], 0, atol=1e-9)
     observation = env.step(4)[0]
-    np.testing.assert_allclose(observation["parameters"], [0, 4, 0, 0, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(observation["pose"], [0, 4, 0, 0, 0, 0], atol=1e-9)
 
 
 def test_state_goes_back_and_forth(blobs):
@@ -396,7 +396,7 @@ def test_a_preset_pays_nothing_on_the_test_split(withheld_blobs):
         ({"horizon": "long"}, "horizon must be a finite number, got 'long'"),
         ({"step_cost": float("nan")}, "step_cost must be a finite number, got nan"),
         ({"view_size": "big"}, "view_size must be a finite number, got 'big'"),
-        ({"misalignment": 3}, "a half width for each unit, .* got 3"),
+        ({"misalignment": 3}, "a range for each unit, .* got 3"),
         ({"view_size": 3}, "at least 8"),
         ({"view_spacing_mm": -1.0}, "positive"),
         ({"misalignment": {"mm": 30.0}}, "deg"),

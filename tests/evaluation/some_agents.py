@@ -89,6 +89,21 @@ def teller(seed):
     return Teller()
 
 
+class CopyOfStart:
+    """Answers the start as something else: a displacement field."""
+
+    method = {"name": "copy-of-start", "family": "reference"}
+
+    def register(self, problem):
+        import SimpleITK as sitk
+
+        return sitk.CompositeTransform([problem.initial, sitk.TranslationTransform(problem.fixed.GetDimension())])
+
+
+def copy_of_start(seed):
+    return CopyOfStart()
+
+
 class WrongAnswer(AtOnce):
     def register(self, fixed, moving, initial):
         return np.eye(4)
