@@ -257,7 +257,8 @@ def _oracle(task: Task) -> str:
     if not seen:
         return ""
     return (
-        f"Greedy on the true error: from {seen['start_median']:g} mm in the median to a TRE of {seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
+        f"Greedy on the true error: from {seen['start_median']:g} mm in the median to a TRE of "
+        f"{seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
         f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g}), so about "
         f"{1 - seen['tre_median'] / seen['start_median']:.2f} is the score that these actions and poses can reach; "
         f"`python -m benchmarks.tools.calibrate {task.id}`."

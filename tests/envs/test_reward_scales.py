@@ -49,7 +49,7 @@ def test_a_similarity_that_is_not_calibrated_warns(reward, monkeypatch):
         {"dataset": "shapes"},
         {"preset": "liao2017", "split": "test"},  # whose reward needs the truth: it pays nothing
     ],
-    ids=str,
+    ids=lambda keywords: "-".join(str(getattr(v, "__name__", v)) for v in keywords.values()) or "default",
 )
 def test_a_scale_that_is_measured_or_given_does_not_warn(keywords):
     with warnings.catch_warnings():
