@@ -59,7 +59,7 @@ def test_neither_header_nor_centre_finds_the_truth() -> None:
         known = known_of(pair)
         fixed, moving = image_to_sitk(pair.fixed), image_to_sitk(pair.moving)
         for agent in (header.factory(), centre.factory()):
-            found = matrix_from_sitk(agent.register(fixed, moving, regenv.to_sitk(np.eye(4))))
+            found = matrix_from_sitk(answer(agent, Problem(fixed, moving, regenv.to_sitk(np.eye(4)))))
             assert point_errors(found, known.points, known.partners).mean() > 10.0
 
 
@@ -86,7 +86,7 @@ def test_greedy_search_climbs_the_similarity_and_stops_where_no_action_gains() -
     assert agent.evaluations == env.action_space.n * len(actions)
 
     # Every action from where it stopped, each tried in the environment itself, is no better.
-    state = env.unwrapped.get_state()
+    state = {**env.unwrapped.get_state(), "over": False}
     for action in range(env.action_space.n - 1):
         env.unwrapped.set_state(state)
         assert env.unwrapped.step(action)[-1]["similarity"] <= infos[-1]["similarity"] + 1e-12
