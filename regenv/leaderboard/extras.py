@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from regenv.core.image_metrics import image_metrics
 from regenv.core.jacobian import folding, sdlogj
 from regenv.core.labels import label_metrics
 from regenv.data.cache import progress
@@ -20,7 +21,6 @@ from regenv.data.pair import ImagePair
 from regenv.errors import DataError, check_option
 from regenv.evaluation.answers import Answer
 from regenv.evaluation.cases import bind, load_pair, track_dataset
-from regenv.evaluation.image_metrics import image_metrics
 from regenv.evaluation.track import Track, TrackCase
 from regenv.imaging import make_renderer
 from regenv.imaging.case import make_case

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regenv.evaluation.score import PERCENTILES, Summary, harmed, reached, summarise
-from regenv.evaluation.statistics import (
+from regenv.core.statistics import (
     FEWEST_SUBJECTS,
     Interval,
     holm,
@@ -19,6 +18,7 @@ from regenv.evaluation.statistics import (
     share_interval,
     signed_rank_test,
 )
+from regenv.evaluation.score import PERCENTILES, Summary, harmed, reached, summarise
 from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, TrackError, track_names
 from regenv.fields import lookalike, printable
