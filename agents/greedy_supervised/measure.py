@@ -95,7 +95,7 @@ def target(pair: ImagePair) -> Target:
 def register(
     agent: PolicyAgent, pair: ImagePair, starts: list[NDArray[np.float64]], result: Result, *, refined: bool = True
 ) -> None:
-    """Runs the agent from each start and adds to ``result``; the environment knows nothing of the truth."""
+    """Runs the agent from each start and adds to ``result``; the environment withholds the truth."""
     truth = target(pair)
 
     def tre(pose: NDArray[np.float64]) -> float:

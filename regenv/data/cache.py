@@ -196,9 +196,14 @@ def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
         description: Such as ``"making phantom pairs"``.
         total: Number of steps.
 
+    Inside another batch it shows nothing: there is one display.
+
     Yields:
         A function to call after each step.
     """
+    if _inside_progress:
+        yield lambda: None
+        return
     _inside_progress.append(description)
     try:
         if sys.stderr.isatty():

@@ -97,7 +97,7 @@ class Engine:
         if not self.config.parameters:
             return image
         pose = spaces.Box(-np.inf, np.inf, (self.poses.n_parameters,), dtype=np.float64)
-        return spaces.Dict({"image": image, "parameters": pose})
+        return spaces.Dict({"image": image, "pose": pose})
 
     # Episodes
 
@@ -206,7 +206,7 @@ class Engine:
     def observation(self, lanes: slice = ALL) -> Any:
         """Observations of some lanes, ``(B, ...)``, in fresh memory."""
         image = self.renderer.observation(self._dtype, lanes)
-        return {"image": image, "parameters": self.process.since(lanes)} if self.config.parameters else image
+        return {"image": image, "pose": self.process.since(lanes)} if self.config.parameters else image
 
     def info(self, lanes: slice = ALL) -> Info:
         """Infos of some lanes, arrays over them: plain numbers, and the truth's only where it is not withheld."""

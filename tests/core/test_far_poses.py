@@ -36,7 +36,7 @@ def _far_poses(view: Grid, rng: np.random.Generator) -> np.ndarray:
     s[::2, :3] *= 0.3
     far = (np.linalg.norm(s[:, :3], axis=1) > 20) | (np.linalg.norm(s[:, 3:], axis=1) > 20)
     s = np.concatenate([np.zeros((1, 6)), s[far][:POSES]])
-    return model.step(model.identity(len(s)), s, np.tile(view.frame, (len(s), 1, 1)))
+    return model.step(np.tile(model.origin, (len(s), 1, 1)), s, np.tile(view.frame, (len(s), 1, 1)))
 
 
 def _render(images: list[Image], matrices: np.ndarray, planes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,8 @@ from regenv.catalogue import TASKS
 from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.core.sitk import image_to_sitk, matrix_to_sitk
-from regenv.envs.canvas_slice import SAMPLES
 from regenv.errors import DataError
+from regenv.imaging.slices import SAMPLES
 from regenv.imaging.windows import window_of
 from regenv.poses import get_model
 from regenv.synthesis.phantom import PhantomDataset

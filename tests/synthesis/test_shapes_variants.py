@@ -98,7 +98,7 @@ def test_a_thick_slice_shows_what_the_volume_has_there():
     rng = np.random.default_rng(0)
     for _ in range(10):
         away = env.unwrapped.model.exp(rng.uniform(-1, 1, (1, 6)) * [20, 20, 20, 15, 15, 15])[0]
-        frame = env.unwrapped._engine.case(0).frame
+        frame = env.unwrapped._engine.case(0).scene.frame
         start = truth @ frame @ away @ np.linalg.inv(frame)
         assert env.reset(options={"pair": info["pair_id"], "start": start})[1]["similarity"] < best
 
