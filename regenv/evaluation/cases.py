@@ -12,7 +12,7 @@ import numpy as np
 
 from regenv.catalogue import get_task
 from regenv.data.cache import progress
-from regenv.data.dataset import SPAN, Dataset, count_of
+from regenv.data.dataset import Dataset, Numbered, count_of
 from regenv.data.layouts import is_layout
 from regenv.data.pair import ImagePair
 from regenv.envs.config import Config
@@ -23,6 +23,7 @@ from regenv.poses.base import start_widths
 from regenv.process import Process
 
 _DRAWS = 1000
+_TRIED = 8  # subjects for each case, where there is no end of them
 
 
 def track_dataset(track: Track) -> Dataset:
@@ -148,7 +149,8 @@ def with_cases(track: Track, cases: int | None = None) -> Track:
         DataError: If a pair has no truth, or fewer cases than asked for can be drawn.
     """
     dataset, config = track_dataset(track), track.config(misalignment=track.starts["misalignment"])
-    count, per_pair = count_of(dataset, None if cases is None else SPAN), int(track.starts["per_pair"])
+    per_pair = int(track.starts["per_pair"])
+    count = count_of(dataset, _TRIED * cases if cases and isinstance(dataset.ids, Numbered) else None)
     if cases is not None and cases > count * per_pair:
         raise DataError(
             f"track {track.name}: {per_pair} starts of each of {count} pairs in {dataset.name!r} ({dataset.split}) are "

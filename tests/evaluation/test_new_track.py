@@ -58,7 +58,8 @@ def test_pairs_without_a_start_are_left_out_and_counted(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
-        ({"cases": 10**6}, "fewer than 1000000 cases"),
+        ({"cases": 10**6, "split": "validation"}, "fewer than 1000000 cases"),
+        ({"split": "train"}, "has no end: say how many pairs"),
         ({"min_tre_mm": 0.0}, "over 0 mm"),
         ({"max_steps": 10}, "200 steps"),
         ({"field_of_view": "nose"}, "nose"),
@@ -67,7 +68,7 @@ def test_pairs_without_a_start_are_left_out_and_counted(capsys, monkeypatch):
 )
 def test_slips(keywords, words):
     with pytest.raises(ValueError, match=words):
-        new_track(FLAT, "slip", split="train", **keywords)
+        new_track(FLAT, "slip", **{"split": "validation", **keywords})
     with pytest.raises(ValueError, match="must be a name"):
         new_track(FLAT, "../up")
 
