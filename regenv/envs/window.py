@@ -23,7 +23,7 @@ STREAMS = 16
 HELD = 4
 """Cases that a lane draws among."""
 
-REUSE = 20
+REUSE = 28
 """Episodes of a lane after which it moves on to a new case."""
 
 VARIATIONS = 2

@@ -77,12 +77,12 @@ def warp(image, nodes, step, first, tone, pool, shift, out):
                 out[oz, oy, ox] = value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def warp_labels(labels, nodes, step, first, out):
     """As :func:`warp`, of the nearest label: of label maps and masks."""
     nz, ny, nx = labels.shape
     line = np.empty((nodes.shape[2], 3), np.float32)
-    half = np.float32(0.5)
+    zero, half = np.float32(0.0), np.float32(0.5)
     for oz in range(out.shape[0]):
         z = oz + first[2]
         for oy in range(out.shape[1]):
@@ -92,7 +92,11 @@ def warp_labels(labels, nodes, step, first, out):
                 x = ox + first[0]
                 i = x // step[0]
                 t = np.float32(x - i * step[0]) / np.float32(step[0])
-                sx = int(np.floor(np.float32(x) + line[i, 0] + t * (line[i + 1, 0] - line[i, 0]) + half))
-                sy = int(np.floor(np.float32(y) + line[i, 1] + t * (line[i + 1, 1] - line[i, 1]) + half))
-                sz = int(np.floor(np.float32(z) + line[i, 2] + t * (line[i + 1, 2] - line[i, 2]) + half))
-                out[oz, oy, ox] = labels[min(max(sz, 0), nz - 1), min(max(sy, 0), ny - 1), min(max(sx, 0), nx - 1)]
+                sx = np.float32(x) + line[i, 0] + t * (line[i + 1, 0] - line[i, 0]) + half
+                sy = np.float32(y) + line[i, 1] + t * (line[i + 1, 1] - line[i, 1]) + half
+                sz = np.float32(z) + line[i, 2] + t * (line[i + 1, 2] - line[i, 2]) + half
+                # from 0 on, int() rounds down
+                sx = min(max(sx, zero), np.float32(nx - 1))
+                sy = min(max(sy, zero), np.float32(ny - 1))
+                sz = min(max(sz, zero), np.float32(nz - 1))
+                out[oz, oy, ox] = labels[int(sz), int(sy), int(sx)]
