@@ -60,7 +60,7 @@ class PhantomDataset:
         field_of_view = field_of_view or self.recipe.fields_of_view[0]
         check_option("field_of_view", field_of_view, self.recipe.fields_of_view)
         for modality in modalities:
-            check_option("modality", modality, self.recipe.modalities)
+            check_option(f"modality of recipe {recipe}", modality, self.recipe.modalities)
         self.split = split
         self.ndim = self.recipe.ndim
         self.modalities = (str(modalities[0]), str(modalities[1]))
