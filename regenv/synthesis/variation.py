@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
+from regenv.data.frames import inside
 from regenv.data.pair import ImagePair, Truth
 from regenv.modality import get_modality
 
@@ -169,12 +170,16 @@ def warped(
     def back(which: SmoothWarp, points: FloatArray | None) -> FloatArray | None:
         return None if points is None else which.inverse(points)
 
+    points_fixed, points_moving = back(warp, truth.points_fixed), back(there, truth.points_moving)
+    if points_fixed is not None and points_moving is not None:  # errors are measured where the fixed image shows
+        shown = inside(fixed.grid, points_fixed)
+        points_fixed, points_moving = points_fixed[shown], points_moving[shown]
     carried = replace(
         truth,
         landmarks_fixed=back(warp, truth.landmarks_fixed),
         landmarks_moving=back(there, truth.landmarks_moving),
-        points_fixed=back(warp, truth.points_fixed),
-        points_moving=back(there, truth.points_moving),
+        points_fixed=points_fixed,
+        points_moving=points_moving,
         labels_fixed=labels_fixed,
         labels_moving=labels_moving,
     )
