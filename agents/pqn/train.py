@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import shlex
 import sys
 import time
 from collections import deque
@@ -36,7 +36,7 @@ from agents.common.progress import progress_bar
 from agents.common.run import Run, interruptible
 from agents.pqn.agent import method_of, save
 from agents.pqn.network import NetworkConfig, QNetwork
-from regenv.catalogue import TASKS, get_task
+from regenv.catalogue import get_task
 from regenv.data.dataset import Dataset
 from regenv.errors import OptionError
 from regenv.evaluation.cases import generator_of
@@ -407,7 +407,18 @@ def train(
     envs.close()
     if interrupt.asked:
         raise KeyboardInterrupt
-    return export(learner, run.folder, env_id, seed, _data_of(envs))
+    metadata = {
+        "env_id": env_id,
+        "env_kwargs": dict(config.env_kwargs),
+        "seed": seed,
+        "steps": learner.steps,
+        "minutes": round(learner.seconds / 60, 1),
+        "training_data": _data_of(envs),
+        "command": _command(record, overrides, minutes),
+        "config": asdict(config),
+        "regenv": regenv.__version__,
+    }
+    return export(learner, run.folder, metadata)
 
 
 def _done(learner: Learner, minutes: float | None) -> float:
@@ -436,24 +447,22 @@ def _data_of(envs: Any) -> str:
     return f"{generator_of(data)}, {len(set(data.subjects))} subjects of the {data.split} split"
 
 
-def export(learner: Learner, folder: Path, env_id: str, seed: int, training_data: str) -> Path:
+def _command(record: Mapping[str, Any], overrides: Mapping[str, Any], minutes: float | None) -> str:
+    """The command that makes this run."""
+    parts = ["python -m agents.pqn.train --env", record["env_id"], "--seed", str(record["seed"])]
+    parts += [] if record["dataset"] == "phantom" else ["--dataset", record["dataset"]]
+    parts += [] if minutes is None else ["--minutes", f"{minutes:g}"]
+    changed = [f"{key}={json.dumps(value)}" for key, value in overrides.items() if value is not None]
+    return " ".join([*parts, *(["--set", *(shlex.quote(c) for c in changed)] if changed else []), "--out runs/pqn"])
+
+
+def export(learner: Learner, folder: Path, metadata: Mapping[str, Any]) -> Path:
     """Writes the weight file and the policy file of a run; gives the policy file."""
     network = learner.network.cpu().eval()
-    metadata = {
-        "env_id": env_id,
-        "env_kwargs": dict(learner.config.env_kwargs),
-        "seed": seed,
-        "steps": learner.steps,
-        "minutes": round(learner.seconds / 60, 1),
-        "training_data": training_data,
-        "config": asdict(learner.config),
-        "regenv": regenv.__version__,
-    }
     save(network, folder / WEIGHTS, metadata)
     method = method_of({**metadata, "network": asdict(network.config)})
-    save_policy(
-        network, folder / POLICY, learner.observation[:2].cpu(), policy_metadata(method, metadata["env_kwargs"])
-    )
+    example = learner.observation[:2].cpu()
+    save_policy(network, folder / POLICY, example, policy_metadata(method, metadata["env_kwargs"]))
     return folder / POLICY
 
 
