@@ -25,8 +25,9 @@ def card(weights: Path, metadata: Mapping[str, Any]) -> str:
     note = f"- {metadata['note']}\n" if metadata["note"] else ""
     return f"""# PQN on {env_id}
 
-Parallelised Q-learning (Gallici et al., ICLR 2025): learned from the gain in similarity alone, on procedural images. The
-true transform was used neither in training nor to choose the weights, which are the last ones. Not meant for patients.
+Parallelised Q-learning (Gallici et al., ICLR 2025): learned from the gain in similarity alone, on procedural images.
+The true transform was used neither in training nor to choose the weights, which are the last ones. Not meant for
+patients.
 
 - Weights: `{weights.name}` (run as `agents.pqn:{shipped(env_id).stem.removeprefix("pqn_")}`)
 - Trained on: {metadata["training_data"]}
