@@ -48,7 +48,9 @@ def save_policy(network: torch.nn.Module, path: Path, example: torch.Tensor, met
 
 def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What a row says of the training, from a weight file's metadata."""
+    known = {key: metadata[key] for key in ("subjects",) if key in metadata}
     return {
+        **known,
         "seeds": [metadata["seed"]] if "seed" in metadata else [],
         "budget": f"{metadata.get('steps', 0):,} steps, {metadata.get('minutes', 0):.0f} minutes",
     }

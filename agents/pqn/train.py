@@ -331,13 +331,15 @@ def train(
     envs.close()
     if interrupt.asked:
         raise KeyboardInterrupt
+    data = envs.config.make_dataset(prepare=False)
     metadata = {
         "env_id": env_id,
         "env_kwargs": dict(config.env_kwargs),
         "seed": seed,
         "steps": learner.steps,
         "minutes": round(learner.seconds / 60, 1),
-        "training_data": _data_of(envs),
+        "subjects": _subjects(data),
+        "training_data": f"{generator_of(data)}, {_subjects(data)} subjects of the {data.split} split",
         "command": _command(record, overrides, minutes),
         "config": asdict(config),
         "regenv": regenv.__version__,
@@ -366,9 +368,10 @@ def _text(line: Mapping[str, Any]) -> str:
     return text
 
 
-def _data_of(envs: Any) -> str:
-    data = envs.config.make_dataset(prepare=False)
-    return f"{generator_of(data)}, {len(set(data.subjects))} subjects of the {data.split} split"
+def _subjects(data: Dataset) -> int | str:
+    """How many subjects a data set has; one that invents them may have no end."""
+    names = data.subjects
+    return len(set(names)) if isinstance(names, tuple) else getattr(names, "limit", None) or "endless"
 
 
 def _command(record: Mapping[str, Any], overrides: Mapping[str, Any], minutes: float | None) -> str:
