@@ -99,6 +99,30 @@ def state_values(estimates: Tensor) -> Tensor:
     return estimates.flip(0).gather(2, best).squeeze(2)
 
 
+def network_config(config: PQNConfig, envs: Any) -> NetworkConfig:
+    """The network that an environment needs.
+
+    Raises:
+        OptionError: If it shows more than images, or takes other actions than one of several.
+        ValueError: If the images are too small.
+    """
+    shown, taken = envs.single_observation_space, envs.single_action_space
+    if not isinstance(taken, gym.spaces.Discrete):
+        raise OptionError(f"PQN takes one of several actions, not {taken}: actions='discrete'")
+    if not isinstance(shown, gym.spaces.Box):
+        raise OptionError("PQN takes images alone: parameters=False")
+    return NetworkConfig(
+        config.network,
+        shown.shape,
+        int(taken.n),
+        bool(envs.config.stop),
+        config.width,
+        config.hidden,
+        config.dueling,
+        heads=1 + config.double,
+    )
+
+
 class Learner:
     """Network, optimiser, lanes, and where the run stands.
 
@@ -111,24 +135,8 @@ class Learner:
 
     def __init__(self, config: PQNConfig, envs: Any, seed: int, device: str = "cpu") -> None:
         self.config, self.envs, self.device = config, envs, torch.device(device)
-        space = envs.single_observation_space
-        if not isinstance(envs.single_action_space, gym.spaces.Discrete):
-            raise OptionError(f"PQN takes one of several actions, not {envs.single_action_space}: actions='discrete'")
-        if not isinstance(space, gym.spaces.Box):
-            raise OptionError("PQN takes images alone: parameters=False")
         torch.manual_seed(seed)
-        self.stop = bool(envs.config.stop)
-        network = NetworkConfig(
-            config.network,
-            space.shape,
-            int(envs.single_action_space.n),
-            self.stop,
-            config.width,
-            config.hidden,
-            config.dueling,
-            heads=1 + config.double,
-        )
-        self.network = QNetwork(network).to(self.device)
+        self.network = QNetwork(network_config(config, envs)).to(self.device)
         self.optimiser = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([seed, 0])
         self.steps = self.episodes = 0
@@ -175,7 +183,7 @@ class Learner:
 
         STOP is never tried at random, since what it is worth is known.
         """
-        B, learned = len(values), values.shape[1] - int(self.stop)
+        B, learned = len(values), values.shape[1] - int(self.network.config.stop)
         best = values.argmax(1)
         actions = np.where(
             self.rng.random(B) < self.config.stop_share, best, values[:, :learned].argmax(1)
