@@ -24,7 +24,7 @@ def save_policy(
         shape: Of one observation.
         metadata: ``name``, ``description``, ``env_kwargs`` (JSON) and so on.
     """
-    from agents.onnx_files import OfBytes, exported, write_policy
+    from agents.common.onnx_files import OfBytes, exported, write_policy
 
     torch = require("torch", "agents")
     images = torch.zeros((2, *shape), dtype=torch.uint8)

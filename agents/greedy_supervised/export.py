@@ -16,9 +16,9 @@ from onnx import helper
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from agents.common.onnx_files import OPSET, exported, write_policy
 from agents.greedy_supervised.config import Config
 from agents.greedy_supervised.network import Matcher, Policy, Queries
-from agents.onnx_files import OPSET, exported, write_policy
 
 
 def load_policy(weights: Path, config: Config) -> Policy:

@@ -132,7 +132,7 @@ class MatrixGroup:
 
     def _linear_log(self, linear: FloatArray, nearest: bool) -> FloatArray:
         """Logarithms of linear parts ``(B, d, d)``; ValueError where one is not of the group."""
-        return log_scaled_rotation(linear, self.name)
+        return log_scaled_rotation(linear, self.name, self.scaled)
 
     def contains(self, matrix: ArrayLike) -> bool:
         """Whether a homogeneous ``(d + 1, d + 1)`` matrix that does not mirror is one of this group."""
@@ -172,14 +172,14 @@ def phi(a: FloatArray) -> FloatArray:
     return total
 
 
-def log_scaled_rotation(linear: FloatArray, name: str) -> FloatArray:
-    """Logarithm of rotations (``"rigid"``) or of rotations times one scale (``"similarity"``), stacked."""
+def log_scaled_rotation(linear: FloatArray, name: str, scaled: bool) -> FloatArray:
+    """Logarithm of rotations, or of rotations times one scale, stacked; ``name`` is what an error calls them."""
     d = linear.shape[-1]
     scale = np.sqrt(np.einsum("bij,bij->b", linear, linear) / d)
     rotation = linear / scale[:, None, None]
     gram = np.einsum("bki,bkj->bij", rotation, rotation)
     wrong = (np.abs(gram - np.eye(d)).max(axis=(1, 2), initial=0) > 1e-5) | (np.linalg.det(rotation) < 0)
-    if name == "rigid":
+    if not scaled:
         wrong |= np.abs(scale - 1) > 1e-5
     if wrong.any():
         lane = int(np.flatnonzero(wrong)[0])
@@ -193,7 +193,7 @@ def log_scaled_rotation(linear: FloatArray, name: str) -> FloatArray:
         for axis in range(3):
             a, b = (axis + 1) % 3, (axis + 2) % 3
             logarithm[:, b, a], logarithm[:, a, b] = vector[:, axis], -vector[:, axis]
-    if name == "similarity":
+    if scaled:
         logarithm += np.log(scale)[:, None, None] * np.eye(d)
     return logarithm
 
@@ -234,7 +234,7 @@ def log_general(linear: FloatArray, nearest: bool) -> FloatArray:
         if np.abs(logarithm.imag).max() > 1e-9:
             if nearest:
                 u, s, vt = np.linalg.svd(linear)
-                return log_scaled_rotation((u @ vt)[None], "rigid")[0] + (vt.T * np.log(s)) @ vt
+                return log_scaled_rotation((u @ vt)[None], "rigid", scaled=False)[0] + (vt.T * np.log(s)) @ vt
             raise ValueError(f"the linear part {linear.tolist()} has no real logarithm")
         logarithm = logarithm.real
     return np.ascontiguousarray(logarithm, dtype=np.float64)

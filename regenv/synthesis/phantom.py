@@ -56,7 +56,7 @@ class PhantomDataset(Procedural):
         self.field_of_view = field_of_view or self.recipe.fields_of_view[0]
         check_option("field_of_view", self.field_of_view, self.recipe.fields_of_view)
         for modality in modalities:
-            check_option("modality", modality, self.recipe.modalities)
+            check_option(f"modality of recipe {recipe}", modality, self.recipe.modalities)
         self.ndim, self.mirrors = self.recipe.ndim, self.recipe.mirrors
         self.modalities = (str(modalities[0]), str(modalities[1]))
         self._family = "phantom" if recipe == "torso" else f"phantom-{recipe}"

@@ -13,7 +13,7 @@ from regenv.catalogue import TASKS
 from regenv.envs.config import make_config
 
 RIGID = "CTCBCT-Rigid-v0"
-CALIBRATED = ("ncc", "lncc", "mi", "nmi", "ssd", "ngf", "mind", "ssim", "tre", "parameter_distance")
+CALIBRATED = tuple(TASKS[RIGID].calibration["reward_scales"])
 
 
 def difference(fixed, moved, valid):
