@@ -84,6 +84,4 @@ class Ants:
         )
 
 
-def factory(seed: int = 0) -> Ants:
-    """The agent."""
-    return Ants(seed)
+factory = Ants

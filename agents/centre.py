@@ -1,4 +1,7 @@
-"""Aligns the centres of the two grids, and no more: where most tools begin, and ``regenv.align``'s default start."""
+"""Aligns the centres of the two grids, and no more: where most tools begin, and ``regenv.align``'s default start.
+
+In projection the isocentre of the cameras stands for the centre of the fixed image, whose grid is the detector.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import regenv
+from regenv.agent import Problem
 
 
 class Centre:
@@ -14,11 +18,12 @@ class Centre:
 
     method = {"name": "centre", "family": "reference", "description": "Aligns the centres of both grids"}
 
-    def register(self, fixed: Any, moving: Any, initial: Any) -> Any:
+    def register(self, problem: Problem) -> Any:
         """The alignment of centres as a SimpleITK transform, whatever the start was."""
-        d = fixed.GetDimension()
+        d = problem.moving.GetDimension()
         matrix = np.eye(d + 1)
-        matrix[:d, d] = grid_centre(moving) - grid_centre(fixed)
+        fixed = problem.cameras[0].isocentre if problem.cameras else grid_centre(problem.fixed)
+        matrix[:d, d] = grid_centre(problem.moving) - fixed
         return regenv.to_sitk(matrix)
 
 

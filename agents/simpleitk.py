@@ -58,9 +58,16 @@ class SimpleITKRegistration:
 
         Returns:
             Fixed to moving points, the initial transform included.
+
+        Raises:
+            ValueError: If the fixed image is a few slices or radiographs, or the initial transform is not linear.
         """
         import SimpleITK as sitk
 
+        if min(fixed.GetSize()) < 4:
+            raise ValueError(
+                f"this agent registers volumes and 2-D images; a fixed image of {fixed.GetSize()} is neither"
+            )
         fixed, moving = (sitk.Cast(image, sitk.sitkFloat32) for image in (fixed, moving))
         method = self._method(fixed)
         correction = _correction(fixed, initial)
@@ -126,16 +133,13 @@ def body_mask(image: sitk.Image) -> sitk.Image | None:
     """The body and a margin of a centimetre where the image is in Hounsfield units (it has air); else None."""
     import SimpleITK as sitk
 
-    statistics = sitk.MinimumMaximumImageFilter()
-    statistics.Execute(image)
-    if statistics.GetMinimum() > AIR_HU:
+    if sitk.GetArrayViewFromImage(image).min() > AIR_HU:
         return None
     parts = sitk.RelabelComponent(sitk.ConnectedComponent(image > BODY_HU), sortByObjectSize=True)
     body = sitk.BinaryFillhole(parts == 1)
     margin = [max(1, round(10.0 / spacing)) for spacing in image.GetSpacing()]
     mask = sitk.BinaryDilate(body, margin, sitk.sitkBall)
-    voxels = sitk.GetArrayViewFromImage(mask)
-    return mask if voxels.sum() > 1000 else None
+    return mask if sitk.GetArrayViewFromImage(mask).sum() > 1000 else None
 
 
 def shrink_factors(image: sitk.Image) -> list[int]:

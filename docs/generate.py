@@ -7,6 +7,7 @@ and puts the same tables into README.md.
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def write_pages() -> list[str]:
 def on_config(config: Any) -> Any:
     """MkDocs calls this before it reads the pages."""
     pages = write_pages()
-    section = next(entry for entry in config.nav if "Environments" in entry)
-    section["Environments"] = ["environments/index.md", *({Path(page).stem: page} for page in pages)]
+    sections = {name: entry for entry in config.nav for name in entry}
+    sections["Environments"]["Environments"] = ["environments/index.md", *({Path(page).stem: page} for page in pages)]
+    data = sorted(f"data/{path.name}" for path in (DOCS / "data").glob("*.md") if path.stem != "index")
+    sections["Public data"]["Public data"] = [{"Overview": "data/index.md"}, *data]  # called by their headings
     return config
 
 
@@ -113,12 +116,14 @@ def _index() -> str:
 
 
 def readme() -> str:
-    """README.md with what stands between its markers made anew; sections without a source yet are empty.
+    """README.md with what stands between its markers, and the number of ids, made anew.
+
+    Sections without a source yet are empty.
 
     Raises:
         ValueError: If a marker is missing.
     """
-    text = README.read_text(encoding="utf-8")
+    text = re.sub(r"regenv has \d+ ", f"regenv has {len(TASKS)} ", README.read_text(encoding="utf-8"))
     for name, block in {"environments": environment_table(), "leaderboard": _top_table(), "speed": _speed()}.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         if begin not in text or end not in text:

@@ -124,16 +124,20 @@ def answer(agent: Registrar, problem: Problem) -> Any:
 
 def acting(agent: Any) -> Callable[[Any, Mapping[str, Any]], Any]:
     """The agent's action as a function of observation and info; of info it gets what a clinic knows, if it wants it."""
-    if not _takes(agent.act, 2):
+    if not _takes(agent.act, 2) or (_takes(agent.act, 1) and not _names(agent.act, "info")):
         return lambda observation, info: agent.act(observation)
     return lambda observation, info: agent.act(observation, {key: info[key] for key in CLINIC_INFO})
+
+
+def _names(function: Callable[..., Any], parameter: str) -> bool:
+    return parameter in inspect.signature(function).parameters
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:
     """Whether a function takes so many positional arguments."""
     try:
         inspect.signature(function).bind(*range(count))
-    except TypeError:
+    except (TypeError, ValueError):  # the latter: a built-in function that tells nothing
         return False
     return True
 
@@ -176,7 +180,7 @@ def play(
         env: A registration environment.
         seed: Of the environment.
         options: For its reset.
-        target: The truth, handed to a planner that declares ``uses_truth`` where the environment withholds it.
+        target: The truth, which a planner's simulator is told where the environment withholds it.
         most: Steps after which the episode is broken off.
         watch: Called with the environment after the reset and after each step.
 

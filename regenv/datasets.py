@@ -27,6 +27,7 @@ def make_dataset(
     imaging: str = "volume",
     slices: int = 1,
     extent_mm: float = 192.0,
+    subjects: int | None = None,
 ) -> Dataset:
     """The data set of that name.
 
@@ -43,6 +44,7 @@ def make_dataset(
         imaging: How the moved image comes about, see :data:`regenv.imaging.IMAGINGS`; random shapes are made for it.
         slices: Slices of the fixed image, where it is made of slices.
         extent_mm: Width of the view, which random shapes fill.
+        subjects: How many training subjects an embedded data set has; None for no end.
 
     Returns:
         The data set.
@@ -57,18 +59,23 @@ def make_dataset(
     modalities = tuple(modalities) if not isinstance(modalities, str) else (modalities,)
     if len(modalities) != 2:
         raise OptionError(f"modalities={modalities!r} must name two, fixed and moving, such as ('cbct', 'ct')")
+    if subjects is not None and (name not in EMBEDDED or split != "train"):
+        raise OptionError(
+            f"subjects={subjects} limits the training subjects of {' and '.join(map(repr, EMBEDDED))}; "
+            f"dataset={name!r}, split={split!r} has the pairs it has: leave it out"
+        )
     how = get_imaging(imaging)
     if name == "phantom":
         from regenv.synthesis.phantom import PhantomDataset
 
-        return PhantomDataset(split, modalities, field_of_view, recipe)
+        return PhantomDataset(split, modalities, field_of_view, recipe, subjects)
     if name == "shapes":
         from regenv.synthesis.shapes import ShapesDataset
 
         if how.view_ndim(ndim) != ndim:
             raise OptionError(f"dataset='shapes' has no {how.noun}; use dataset='phantom' or your own data")
         population = (recipe, field_of_view or "") if pose_model(model).needs_population else None
-        return ShapesDataset(split, ndim, slices if how.slabs else 0, extent_mm, population)
+        return ShapesDataset(split, ndim, slices if how.slabs else 0, extent_mm, population, subjects)
     if name.startswith("folder:") and name.strip() != "folder:":
         from regenv.data.folder import FolderDataset
         from regenv.synthesis.simulate import simulated_cbct

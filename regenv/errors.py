@@ -1,4 +1,4 @@
-"""Errors that name the value and the mend, and the two helpers that make them."""
+"""Errors that name the value and the fix, and the two helpers that make them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from types import ModuleType
 
 
 class DataError(ValueError):
-    """An image, manifest or other file cannot be used; the message names the file and the mend."""
+    """An image, manifest or other file cannot be used; the message names the file and the fix."""
 
 
 class OptionError(ValueError):
     """A keyword has an unknown value; the message lists the known ones and the nearest."""
 
 
-class CacheError(OSError):
-    """A generated case could not be stored; the message names the path and the mend."""
+class UnknownOptionError(OptionError, TypeError):
+    """There is no such keyword; a TypeError too, as Python's own, so that who tries keywords can go on without it."""
 
 
 class WithheldError(RuntimeError):

@@ -23,6 +23,7 @@ TRANSFORM_BYTES = 90_000  # a lattice of 64 kB in base64, and what describes it
 ENV_KEYWORDS = (
     "observation",
     "dtype",
+    "channels",
     "parameters",
     "actions",
     "steps",
@@ -70,11 +71,23 @@ def shown(value: object) -> str:
 
 def name(key: str, value: Any) -> str:
     """A name for tables and folders: 1 to 40 plain ASCII characters, not starting with a dot or a dash."""
-    if not isinstance(value, str) or NAME.fullmatch(value) is None:
-        raise FieldError(
-            f"{key} must be a name of 1 to 40 characters A-Z, a-z, 0-9, '.', '_' and '-', not starting with '.' or "
-            f"'-', got {shown(value)}"
-        )
+    allowed = "a name of 1 to 40 characters A-Z, a-z, 0-9, '.', '_' and '-', not starting with '.' or '-'"
+    return _matching(key, value, NAME, allowed)
+
+
+def digest(key: str, value: Any) -> str:
+    """A hash in hexadecimal digits, or nothing where none is known."""
+    return _matching(key, value, re.compile("[0-9a-f]{0,64}"), "up to 64 hexadecimal digits")
+
+
+def commit(key: str, value: Any) -> str:
+    """A git commit, ``-dirty`` where the code had changed since, or nothing where none is known."""
+    return _matching(key, value, re.compile("([0-9a-f]{7,64}(-dirty)?)?"), "a git commit or empty")
+
+
+def _matching(key: str, value: Any, pattern: re.Pattern[str], allowed: str) -> str:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise FieldError(f"{key} must be {allowed}, got {shown(value)}")
     return value
 
 
@@ -143,54 +156,27 @@ def table(key: str, value: Any, high: int = 32) -> Mapping[str, Any]:
     return value
 
 
-def digest(key: str, value: Any) -> str:
-    """A hash in hexadecimal digits, or nothing where none is known."""
-    if not isinstance(value, str) or re.fullmatch(r"[0-9a-f]{0,64}", value) is None:
-        raise FieldError(f"{key} must be up to 64 hexadecimal digits, got {shown(value)}")
-    return value
-
-
-def commit(key: str, value: Any) -> str:
-    """A git commit, ``-dirty`` where the code had changed since, or nothing where none is known."""
-    if not isinstance(value, str) or re.fullmatch(r"([0-9a-f]{7,64}(-dirty)?)?", value) is None:
-        raise FieldError(f"{key} must be a git commit or empty, got {shown(value)}")
-    return value
-
-
-def plain(key: str, value: Any) -> None:
-    """A scalar, or a list or table of scalars, as keywords of an environment are."""
-    if isinstance(value, Mapping):
-        for entry, item in table(key, value).items():
-            _scalar(f"{key}.{entry}", item)
-    elif isinstance(value, list | tuple):
-        for item in listing(key, value, high=256):
-            _scalar(key, item)
-    else:
-        _scalar(key, value)
-
-
-def _scalar(key: str, value: Any) -> None:
-    """None, true, false, a bounded number or a line of text."""
-    if isinstance(value, str):
-        text(key, value)
-    elif value is not None and not isinstance(value, bool):
-        number(key, value)
-
-
 def env_keyword(key: str, value: Any) -> None:
     """A keyword of the environment: a scalar, or a list or table of scalars, and no more than memory allows."""
+    where = f"env_kwargs.{key}"
     if key in _ENV_BOUNDS and value is not None:
-        whole(f"env_kwargs.{key}", value, *_ENV_BOUNDS[key])
-    plain(f"env_kwargs.{key}", value)
+        whole(where, value, *_ENV_BOUNDS[key])
+    items = [(where, value)]
+    if isinstance(value, Mapping):
+        items = [(f"{where}.{entry}", item) for entry, item in table(where, value).items()]
+    elif isinstance(value, list | tuple):
+        items = [(where, item) for item in listing(where, value, high=256)]
+    for place, item in items:
+        if isinstance(item, str):
+            text(place, item)
+        elif item is not None and not isinstance(item, bool):
+            number(place, item)
 
 
 def actions(key: str, value: Any) -> None:
     """The actions of an episode: numbers, or lists of up to 64 numbers, at most 10,000; None where there are none."""
-    if value is None:
-        return
-    for action in listing(key, value, high=10_000):
-        for item in listing(f"{key}: one", action, low=1, high=64) if isinstance(action, list | tuple) else (action,):
-            number(f"{key}: one", item)
+    if value is not None:
+        _numbers(key, value, low=0, high=10_000)
 
 
 def check_transform(value: Any) -> None:
@@ -221,8 +207,8 @@ def check_transform(value: Any) -> None:
         _numbers("transform", value)
 
 
-def _numbers(key: str, value: Any) -> None:
-    """Numbers, or rows of them."""
-    for row in listing(key, value, low=1, high=4096):
+def _numbers(key: str, value: Any, low: int = 1, high: int = 4096) -> None:
+    """Numbers, or rows of up to 64 numbers."""
+    for row in listing(key, value, low, high):
         for item in listing(key, row, low=1, high=64) if isinstance(row, list | tuple) else (row,):
             number(key, item)

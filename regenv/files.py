@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -43,24 +43,54 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file where the file system has locks, else goes on without; waits for other processes.
+def locked(
+    path: Path, what: str = "", waiting: Callable[[str], None] | None = None, wait: bool = True
+) -> Iterator[bool]:
+    """Holds the lock file where the file system has locks, else goes on without.
 
     Args:
         path: The lock file; made if missing.
-    """
-    from filelock import FileLock
+        what: What it is held for, in words; those who wait are told.
+        waiting: Called once, if another process or thread has it, with ``"process 123, which makes ..."``.
+        wait: Whether to wait for it.
 
-    lock = FileLock(str(path))
+    Yields:
+        Whether it is held; False only without ``wait``.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, owner = FileLock(str(path)), path.with_suffix(".owner")
     try:
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if wait:
+                if waiting is not None:
+                    waiting(_owner(owner))
+                lock.acquire()
     except (OSError, NotImplementedError):
-        yield
+        yield True
+        return
+    if not lock.is_locked:
+        yield False
         return
     try:
-        yield
+        with contextlib.suppress(OSError):
+            owner.write_text(f"{os.getpid()} {what}")
+        yield True
     finally:
+        with contextlib.suppress(OSError):
+            owner.unlink()
         lock.release()
+
+
+def _owner(path: Path) -> str:
+    """Who holds a lock, as they wrote it down."""
+    with contextlib.suppress(OSError):
+        process, _, what = path.read_text().partition(" ")
+        if process.isdigit():
+            return f"process {process}" + (f", which makes {what}" if what else "")
+    return "another process"
 
 
 def take_alone(descriptor: int) -> bool:

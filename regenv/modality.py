@@ -19,6 +19,7 @@ class Modality:
         mr: Whether it is magnetic resonance, of a sequence that is named or not.
         headroom_below: Where the background is no value of the scale (no depth at all): how far the window reaches
             below the lowest value of an image. None where the window reaches down to the background.
+        toned: Whether contrast differs from scanner to scanner: not where values are distances.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Modality:
     hounsfield: bool = False
     mr: bool = False
     headroom_below: float | None = None
+    toned: bool = True
 
 
 _HU = (-1000.0, 700.0)
@@ -50,7 +52,9 @@ MODALITIES = {
         Modality("pet", "PET", (0.0, 8.0)),
         Modality("us", "ultrasound", (0.0, 255.0)),
         Modality("xray", "X-ray"),
-        Modality("depth", "a depth map", headroom_below=30.0),  # mm that a body can come nearer to the camera
+        Modality(
+            "depth", "a depth map", headroom_below=30.0, toned=False
+        ),  # mm that a body can come nearer to the camera
         Modality("other", "an image of another kind"),
     )
 }

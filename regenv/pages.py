@@ -34,7 +34,7 @@ _KINDS = {
     "h": "shear of {} along {}",
 }
 _UNITS = {"mm": "mm", "deg": "degrees", "%": "%", "sd": "standard deviations"}
-_TEST_SPLIT = "On the test split nothing of the truth is there."
+_TEST_SPLIT = "On the test split these two are absent."
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ def _observation_space(p: _Parts) -> str:
     grid = p.imaging.words.grid.format(size=p.view.size, spacing=p.view.spacing_mm, unit=unit)
     return (
         f"`{_box(p)}`, channels first. {_channels(p)} {grid} {window}\n\n"
-        f'Others by keyword: {named}; `dtype="float32"`; `parameters=True` adds the pose since the start as a Dict.\n\n'
+        f'Others by keyword: {named}; `dtype="float32"`; `channels="last"`; `parameters=True` makes it a Dict '
+        "of `image` and `pose`, what has been moved since the start.\n\n"
         f"`info` holds `transform` and `start` (float64 {p.poses.words.arrays}), `similarity`, `pair_id`, and on the "
         f"train and validation split {p.imaging.words.tre} and `is_success` (TRE under {p.task.success_mm:g} mm). "
         f"{_TEST_SPLIT}"
@@ -235,7 +236,8 @@ def _starting_state(p: _Parts) -> str:
     )
     begun = p.poses.words.start.format(widths=widths, framing=framing, nearest=p.poses.nearest)
     return (
-        f"A pair of the split, and {begun} On the test split a pair has one start, a function of the pair. "
+        f"A pair of the split, and {begun} Training subjects have no end and are varied (`subjects=N` limits them). On "
+        "the test split a pair has one start, a function of the pair. "
         f'`reset(options={{"pair": id, "start": {p.poses.words.array}}})` pins either.'
     )
 
@@ -245,7 +247,7 @@ def _amount(width: float, unit: str) -> str:
 
 
 def _episode_end(p: _Parts) -> str:
-    text = f"`terminated` on STOP; `truncated` after {p.config.horizon} steps."
+    text = f"`terminated` on STOP; `truncated` after {p.config.horizon} steps. A step after that raises."
     reached = _oracle(p.task)
     return f"{text}\n\n{reached}" if reached else text
 
@@ -255,10 +257,11 @@ def _oracle(task: Task) -> str:
     seen = task.calibration.get("oracle")
     if not seen:
         return ""
-    begun = f"from {seen['start_median']:g} mm in the median " if "start_median" in seen else ""
     return (
-        f"Greedy on the true error: {begun}to a TRE of {seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
-        f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g}); "
+        f"Greedy on the true error: from {seen['start_median']:g} mm in the median to a TRE of "
+        f"{seen['tre_median']:g} mm (median; 95 %: {seen['tre_95']:g}) "
+        f"after {seen['steps_median']:g} steps (95 %: {seen['steps_95']:g}), so about "
+        f"{1 - seen['tre_median'] / seen['start_median']:.2f} is the score that these actions and poses can reach; "
         f"`python -m benchmarks.tools.calibrate {task.id}`."
     )
 

@@ -68,6 +68,7 @@ class Task:
         *,
         field_of_view: str | None = None,
         extent_mm: float | None = None,
+        subjects: int | None = None,
     ) -> Dataset:
         """The data set of that name, as this task's environments read it.
 
@@ -76,6 +77,7 @@ class Task:
             split: ``"train"``, ``"validation"`` or ``"test"``.
             field_of_view: Variant of the recipe; default the task's.
             extent_mm: Width of the view; default the task's.
+            subjects: How many training subjects an embedded data set has; None for no end.
 
         Raises:
             OptionError: If a name is unknown; the message suggests the nearest.
@@ -95,6 +97,7 @@ class Task:
             imaging=self.imaging,
             slices=self.planes.get(field_of_view, 1),
             extent_mm=self.view_size * self.view_spacing_mm if extent_mm is None else extent_mm,
+            subjects=subjects,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""What all tests share: where real images lie, and quiet threads (two workers share the machine's processors)."""
+"""What all tests share: where real images lie, small pairs, and quiet threads (workers share the processors)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ os.environ.setdefault("REGENV_PREPARE", "0")
 
 import gymnasium
 import pytest
+
+from tests.envs.blobs import Blobs
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and every child process would inherit that.
 if threading.current_thread() is threading.main_thread():
@@ -35,6 +37,18 @@ def shared_data() -> Path:
     if not (folder / "MANIFEST.csv").is_file():
         pytest.skip("real images are absent: set REGENV_SHARED_DATA to the folder that holds their MANIFEST.csv")
     return folder
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Blobs:
+    """Three training pairs."""
+    return Blobs("train")
+
+
+@pytest.fixture(scope="session")
+def withheld_blobs() -> Blobs:
+    """Three test pairs: the environment must keep their truth to itself."""
+    return Blobs("test")
 
 
 @pytest.fixture(autouse=True)

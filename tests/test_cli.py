@@ -33,7 +33,7 @@ def test_help_is_quick_and_names_every_command():
     result = regenv("--help")
     elapsed = time.perf_counter() - began
     assert result.returncode == 0
-    for command in ("list", "info", "render", "bench", "evaluate", "align", "leaderboard", "doctor"):
+    for command in ("list", "info", "render", "bench", "evaluate", "align", "leaderboard", "data", "doctor"):
         assert command in result.stdout
     assert elapsed < 5  # generous: other tests may hold the processors
     loaded = subprocess.run(
@@ -51,6 +51,18 @@ def test_list_and_info():
     page = regenv("info", "CTCBCT-Rigid-v0")
     assert page.returncode == 0
     assert "## Action Space" in page.stdout
+
+
+def test_data_is_made_listed_and_removed(tmp_path):
+    made = regenv("data", "make", "BrainMR-SDM2D-v0", "--subjects", "3", "--workers", "2", REGENV_CACHE=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "3 subjects made" in made.stdout and "3 of 3 done" in made.stderr
+    listed = regenv("data", "list", REGENV_CACHE=tmp_path).stdout
+    assert "phantom-brain_slices" in listed and "of 20 GB" in listed
+    assert regenv("data", "clean", "--to", "1", REGENV_CACHE=tmp_path).stdout.count("0.00 GB removed")
+    assert len(list(tmp_path.rglob("*.npz"))) == 3
+    assert regenv("data", "clean", REGENV_CACHE=tmp_path).returncode == 0
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 @pytest.mark.parametrize(

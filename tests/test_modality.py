@@ -25,8 +25,8 @@ def test_what_tasks_and_foreign_names_say_has_a_row() -> None:
 
 
 def test_an_unknown_modality_has_a_scale_of_each_image() -> None:
-    row = get_modality("spect")
-    assert (row.words, row.window, row.background, row.hounsfield) == ("spect", None, 0.0, False)
+    row = get_modality("no such scan")
+    assert (row.words, row.window, row.background, row.hounsfield) == ("no such scan", None, 0.0, False)
 
 
 def _image(modality: str, background: float) -> Image:

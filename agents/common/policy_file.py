@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from regenv.errors import require
-from regenv.files import write_atomically
+import torch
 
-if TYPE_CHECKING:
-    import torch
+from agents.common.onnx_files import exported, write_policy
 
 
 def save_policy(network: torch.nn.Module, path: Path, example: torch.Tensor, metadata: Mapping[str, str]) -> None:
@@ -25,25 +21,7 @@ def save_policy(network: torch.nn.Module, path: Path, example: torch.Tensor, met
         example: Observations ``(B, *shape)`` of the type that the environment gives.
         metadata: From :func:`policy_metadata`.
     """
-    onnx, torch = require("onnx", "agents"), require("torch", "agents")
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter about itself
-        torch.onnx.export(
-            network.eval(),
-            (example,),
-            buffer,
-            input_names=["observation"],
-            output_names=["values"],
-            dynamic_axes={"observation": {0: "batch"}, "values": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    onnx.helper.set_model_props(model, {"regenv_policy": "1", **metadata})
-    onnx.checker.check_model(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, model.SerializeToString())
+    write_policy(exported(network.eval(), {"observation": example}, ["values"]), path, metadata)
 
 
 def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:

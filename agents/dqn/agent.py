@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from agents.dqn.network import load_weights
-from agents.dqn.policy_file import training_of
+from agents.dqn.policy_file import method_of
 from regenv.errors import require
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "dqn_ctcbct_rigid.safetensors"
@@ -32,13 +32,7 @@ class DQNAgent:
         self._torch = require("torch", "agents")
         self._network, self.metadata = load_weights(weights)
         self.env_kwargs: dict[str, Any] = dict(self.metadata.get("env_kwargs", {}))
-        self.method = {
-            "name": name,
-            "family": "rl",
-            "description": f"stable-baselines3 DQN, CnnPolicy, {self.metadata.get('steps', 0):,} steps",
-            "training_data": self.metadata.get("training_data", ""),
-            "training": training_of(self.metadata),
-        }
+        self.method = method_of(name, self.metadata)
 
     def reset(self, observation: Any, info: dict[str, Any]) -> None:
         """Nothing to prepare: the policy has no memory."""

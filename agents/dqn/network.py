@@ -17,15 +17,6 @@ from regenv.files import write_atomically
 if TYPE_CHECKING:
     import torch
 
-# SB3's names of the layers -> indices in the Sequential of `q_network`.
-_LAYERS = {
-    "features_extractor.cnn.0": "0",
-    "features_extractor.cnn.2": "2",
-    "features_extractor.cnn.4": "4",
-    "features_extractor.linear.0": "7",
-    "q_net.0": "9",
-}
-
 
 def q_network(channels: int, size: int, actions: int) -> torch.nn.Sequential:
     """Images ``(B, channels, size, size)`` in [0, 1] to action values ``(B, actions)``."""
@@ -51,18 +42,13 @@ def from_sb3(q_net: Any) -> torch.nn.Sequential:
     Raises:
         ValueError: If it is not the network of ``CnnPolicy`` with its default layers.
     """
-    state = q_net.state_dict()
     try:
-        renamed = {
-            f"{ours}.{kind}": state[f"{theirs}.{kind}"]
-            for theirs, ours in _LAYERS.items()
-            for kind in ("weight", "bias")
-        }
-    except KeyError as error:
-        raise ValueError(f"this is not the network of SB3's CnnPolicy with default layers: it lacks {error}") from error
-    channels, size, _ = q_net.observation_space.shape
-    network = q_network(channels, size, int(q_net.action_space.n))
-    network.load_state_dict(renamed)
+        channels, size, _ = q_net.observation_space.shape
+        network = q_network(channels, size, int(q_net.action_space.n))
+        # SB3 names its layers otherwise, and has them in the same order
+        network.load_state_dict(dict(zip(network.state_dict(), q_net.state_dict().values(), strict=True)))
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"this is not the network of SB3's CnnPolicy with default layers: {error}") from error
     return network.eval()
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.data.dataset import Dataset
+from regenv.data.dataset import Dataset, count_of
 from regenv.data.frames import with_random_frame
-from regenv.data.pair import ImagePair, Truth
+from regenv.data.pair import ImagePair
+from regenv.synthesis.variation import mirrored
 
 MAX_CROP = 0.1
 GAIN = 0.1
@@ -34,7 +33,7 @@ class MorePairs:
     def __init__(self, dataset: Dataset, count: int, base: int | None = None) -> None:
         self.name, self.split, self.ndim = dataset.name, dataset.split, dataset.ndim
         self.version = getattr(dataset, "version", None)
-        self.base = min(count, len(dataset.ids), len(dataset.ids) if base is None else base)
+        self.base = count_of(dataset, count if base is None else min(count, base))
         self.ids = tuple(f"{dataset.ids[i % self.base]}-{i // self.base}" for i in range(count))
         self.subjects = tuple(dataset.subjects[i % self.base] for i in range(count))
         self._dataset = dataset
@@ -50,45 +49,6 @@ class MorePairs:
         pair = mirrored(pair, left_right)
         pair = replace(pair, fixed=_scaled(pair.fixed, rng), moving=_scaled(pair.moving, rng))
         return replace(with_random_frame(pair, rng, max_crop=MAX_CROP), id=self.ids[index])
-
-
-def mirrored(pair: ImagePair, axes: NDArray[np.bool_]) -> ImagePair:
-    """The pair with the fixed image turned over along some of its axes, and the moving one to match.
-
-    An odd number of mirrors makes the mirror image of a patient, so the moving image is mirrored too; along which of
-    its axes does not matter, since the truth is carried along.
-
-    Args:
-        pair: With a true transform.
-        axes: ``(d,)`` which of the fixed image's axes ``(x, y[, z])``.
-
-    Raises:
-        ValueError: If the true transform is not known.
-    """
-    if pair.truth is None or pair.truth.transform is None:
-        raise ValueError(f"pair {pair.id} has no true transform, which a mirrored pair needs")
-    first = np.arange(pair.ndim) == 0
-    moving_axes = first & bool(axes.sum() % 2)
-    transform = _mirror(pair.moving.grid, moving_axes) @ pair.truth.transform @ _mirror(pair.fixed.grid, axes)
-    return replace(
-        pair,
-        fixed=replace(pair.fixed, array=_flipped(pair.fixed.array, axes)),
-        moving=replace(pair.moving, array=_flipped(pair.moving.array, moving_axes)),
-        fixed_mask=None if pair.fixed_mask is None else _flipped(pair.fixed_mask, axes),
-        moving_mask=None if pair.moving_mask is None else _flipped(pair.moving_mask, moving_axes),
-        truth=Truth(transform=transform),
-    )
-
-
-def _mirror(grid: Grid, axes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The ``(d + 1, d + 1)`` reflection of physical space that turns the grid's voxels over along some axes."""
-    signs = np.append(np.where(axes, -1.0, 1.0), 1.0)
-    return grid.frame @ np.diag(signs) @ np.linalg.inv(grid.frame)
-
-
-def _flipped(array: NDArray, axes: NDArray[np.bool_]) -> NDArray:
-    d = array.ndim
-    return np.ascontiguousarray(np.flip(array, [d - 1 - int(axis) for axis in np.flatnonzero(axes)]))
 
 
 def _scaled(image: Image, rng: np.random.Generator) -> Image:

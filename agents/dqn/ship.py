@@ -119,9 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--note", default="", help="what else the card should say of the run")
-    chosen = parser.parse_args(arguments)
     try:
-        path = ship(chosen.run, chosen.weights, chosen.episodes, chosen.note)
+        path = ship(**vars(parser.parse_args(arguments)))
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

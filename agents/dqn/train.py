@@ -101,23 +101,19 @@ def _training_split(env_id: str, dataset: str | Dataset) -> Dataset:
 
 def _prepare(folder: Path, config: DQNConfig, seed: int, resume: bool, checkpoint: str) -> None:
     """Makes the run's folder, or checks that what is there is the run to go on with."""
-    record = {"seed": seed, "config": asdict(config)}
+    own = asdict(config)
     if resume:
         if not (folder / checkpoint).is_file():
             raise FileNotFoundError(f"nothing to resume in {folder}: it holds no {checkpoint}; leave out --resume")
         before = json.loads((folder / "run.json").read_text())
-        changed = {
-            key
-            for key in ("env_id", "learning_rate", "gamma")
-            if before["config"].get(key) != record["config"][key]  # type: ignore[index]
-        }
+        changed = {key for key in ("env_id", "learning_rate", "gamma") if before["config"].get(key) != own[key]}
         if changed or before["seed"] != seed:
             different = ", ".join(sorted(changed)) or "seed"
             raise ValueError(f"{folder} was begun with another {different}; use the same, or another --out")
     elif (folder / checkpoint).exists():
         raise FileExistsError(f"{folder} already holds a run: go on with --resume, or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "run.json", (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(folder / "run.json", (json.dumps({"seed": seed, "config": own}, indent=1) + "\n").encode())
 
 
 def _model(config: DQNConfig, pairs: Dataset, folder: Path, seed: int, resume: bool, threads: int) -> Any:
@@ -165,61 +161,42 @@ def _export(model: Any, config: DQNConfig, folder: Path, seed: int, minutes: flo
 
 
 @contextlib.contextmanager
-def _progress_bar(title: str, wanted: bool) -> Iterator[Callable[[float, str], None]]:
+def _progress_bar(title: str, wanted: bool, seconds: float = 20.0) -> Iterator[Callable[[float, str], None]]:
     """Gives a function that takes the share done and a line; a bar on a terminal, now and then a line elsewhere."""
-    if not wanted:
-        yield lambda done, text: None
-        return
-    if not sys.stderr.isatty():
-        yield _line_printer(title)
-        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    last, terminal = 0.0, sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not (wanted and terminal)) as bar:
         task = bar.add_task(title, total=1.0, text="")
-        yield lambda done, text: bar.update(task, completed=done, text=text)
 
+        def show(done: float, text: str) -> None:
+            nonlocal last
+            bar.update(task, completed=done, text=text)
+            if wanted and not terminal and time.monotonic() - last > seconds:
+                last = time.monotonic()
+                print(f"{title}: {100 * done:.0f} %, {text}", file=sys.stderr, flush=True)
 
-def _line_printer(title: str, seconds: float = 20.0) -> Callable[[float, str], None]:
-    last = [0.0]
-
-    def show(done: float, text: str) -> None:
-        if time.monotonic() - last[0] > seconds:
-            last[0] = time.monotonic()
-            print(f"{title}: {100 * done:.0f} %, {text}", file=sys.stderr, flush=True)
-
-    return show
+        yield show
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m agents.dqn.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", type=int, help="transitions (default: the preset's)")
+    parser.add_argument("--steps", dest="total_steps", type=int, help="transitions (default: the preset's)")
     parser.add_argument("--minutes", type=float, help="end after this long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", default="default", help="a table of dqn.toml: default or quick")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--keep-buffer", action="store_true", help="checkpoints hold the replay buffer (GB)")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--env", help="the environment's id (default: the preset's)")
+    parser.add_argument("--env", dest="env_id", help="the environment's id (default: the preset's)")
     parser.add_argument("--dataset", default="phantom")
     chosen = parser.parse_args(arguments)
     try:
-        policy = train(
-            chosen.out,
-            chosen.steps,
-            chosen.minutes,
-            chosen.seed,
-            preset=chosen.preset,
-            resume=chosen.resume,
-            keep_buffer=chosen.keep_buffer,
-            threads=chosen.threads,
-            dataset=chosen.dataset,
-            env_id=chosen.env,
-        )
+        policy = train(**vars(chosen))
     except KeyboardInterrupt:
         print(f"\nstopped; {chosen.out} holds a checkpoint: go on with the same command and --resume", file=sys.stderr)
         return 130

@@ -75,7 +75,6 @@ class Config:
         """
         path = DEFAULT if path is None else path
         table = tomllib.loads(path.read_text())
-        table["steps"] = tuple(table.get("steps", ()))
         table["network"] = _made(NetworkConfig, table.get("network", {}), f"{path}: [network]")
         table["training"] = _made(TrainingConfig, table.get("training", {}), f"{path}: [training]")
         return _made(cls, table, str(path))

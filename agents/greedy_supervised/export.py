@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import warnings
 from pathlib import Path
 
 import onnx
@@ -18,11 +16,9 @@ from onnx import helper
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from agents.common.onnx_files import OPSET, exported, write_policy
 from agents.greedy_supervised.config import Config
 from agents.greedy_supervised.network import Matcher, Policy, Queries
-from regenv.files import write_atomically
-
-OPSET = 17
 
 
 def load_policy(weights: Path, config: Config) -> Policy:
@@ -43,7 +39,6 @@ def metadata(config: Config) -> dict[str, str]:
         "horizon": config.horizon,
     }
     return {
-        "regenv_policy": "1",
         "env_kwargs": json.dumps(env_kwargs),
         "max_steps": str(config.max_steps),
         "min_confidence": str(config.min_confidence),
@@ -70,25 +65,6 @@ class _Part(nn.Module):
         return self.policy.answer(Queries(*tensors[1:]), tensors[0])
 
 
-def _graph(part: _Part, inputs: dict[str, Tensor], outputs: list[str]) -> onnx.GraphProto:
-    buffer = io.BytesIO()
-    names = [*inputs, *outputs]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter about itself
-        torch.onnx.export(
-            part,
-            tuple(inputs.values()),
-            buffer,
-            input_names=list(inputs),
-            output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in names},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    return onnx.compose.add_prefix(model, f"{part.method}/").graph
-
-
 def export(weights: Path, out: Path, config: Config) -> None:
     """Writes ``out`` atomically; the file is checked before it takes its place.
 
@@ -98,15 +74,13 @@ def export(weights: Path, out: Path, config: Config) -> None:
     size = config.network.size
     view = torch.randint(0, 255, (2, 1, size, size, size), dtype=torch.uint8)
     queries = policy.ask(view)
-    ask = _graph(_Part(policy, "ask"), {"fixed": view}, list(Queries._fields))
-    inputs = {"moved": view, **queries._asdict()}
-    answer = _graph(_Part(policy, "answer"), inputs, ["values", "confidence"])
+    parts = {
+        "ask": exported(_Part(policy, "ask"), {"fixed": view}, queries._fields),
+        "answer": exported(_Part(policy, "answer"), {"moved": view, **queries._asdict()}, ["values", "confidence"]),
+    }
+    ask, answer = (onnx.compose.add_prefix(part, f"{name}/").graph for name, part in parts.items())
     model = compose(ask, answer, {name: tuple(q.shape[1:]) for name, q in queries._asdict().items()}, size)
-    for key, value in metadata(config).items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    onnx.checker.check_model(model)
-    write_atomically(out, model.SerializeToString())
+    write_policy(model, out, metadata(config))
 
 
 def compose(

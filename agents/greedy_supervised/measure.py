@@ -28,6 +28,7 @@ from regenv.alignment.refine import refine
 from regenv.catalogue import get_task
 from regenv.core.points import point_errors
 from regenv.core.scene import Target
+from regenv.data.dataset import count_of
 from regenv.data.pair import ImagePair
 from regenv.files import write_atomically
 from regenv.imaging import get_imaging
@@ -94,7 +95,7 @@ def target(pair: ImagePair) -> Target:
 def register(
     agent: PolicyAgent, pair: ImagePair, starts: list[NDArray[np.float64]], result: Result, *, refined: bool = True
 ) -> None:
-    """Runs the agent from each start and adds to ``result``; the environment knows nothing of the truth."""
+    """Runs the agent from each start and adds to ``result``; the environment withholds the truth."""
     truth = target(pair)
 
     def tre(pose: NDArray[np.float64]) -> float:
@@ -133,7 +134,7 @@ def measure(policy: Path, args: argparse.Namespace) -> list[Result]:
     dataset = get_task(ENVIRONMENT).dataset(args.pairs, args.split)
     results = []
     if args.pairs.startswith("folder:"):
-        for index, name in enumerate(dataset.ids):
+        for index, name in enumerate(dataset.ids[i] for i in range(count_of(dataset))):
             if args.only and name not in args.only:
                 continue
             pair = dataset.load(index)
@@ -143,7 +144,7 @@ def measure(policy: Path, args: argparse.Namespace) -> list[Result]:
             results.append(show(result))
     else:
         result = Result(f"{args.pairs} {args.split}")
-        for index in range(min(args.starts, len(dataset.ids))):
+        for index in range(count_of(dataset, args.starts)):
             pair = dataset.load(index)
             starts = draw_starts(pair, 1, args.degrees, args.millimetres, rng)
             register(agent, pair, starts, result, refined=not args.no_refinement)

@@ -116,9 +116,7 @@ def lattice(cells: int, step: float) -> Tensor:
 
 def offsets(radius: int) -> Tensor:
     """Integer steps ``((2 radius + 1)^3, 3)`` (x, y, z) to the cells of a window."""
-    line = torch.arange(-radius, radius + 1)
-    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten(), z.flatten()], dim=1)
+    return lattice(2 * radius + 1, 1.0).long()
 
 
 def gather_rows(values: Tensor, index: Tensor) -> Tensor:

@@ -74,25 +74,14 @@ def _torso(number: int) -> Anatomy:
     fields = ("torso", "heart", "spine")
     body = torso(seed, 2.0 if piece < 2 else 3.6, fields[seed % len(fields)])
     rng = np.random.default_rng([seed, piece, VERSION])
-    return Anatomy(
-        _cut(body.tissue, rng, 0), _cut(np.clip(32 * body.fine, -127, 127).astype(np.int8), rng, 0)
-    )  # fmt: skip
+    return Anatomy(_cut(body.tissue, rng), _cut(np.clip(32 * body.fine, -127, 127).astype(np.int8), rng))
 
 
-def _cut(volume: NDArray, rng: np.random.Generator, outside: int) -> NDArray:
+def _cut(volume: NDArray, rng: np.random.Generator) -> NDArray:
     """A cube of :data:`SIZE` voxels at a random place, padded where the volume is smaller."""
     state = rng.bit_generator.state
-    out = np.full((SIZE,) * 3, outside, volume.dtype)
-    take, put = [], []
-    for n in volume.shape:
-        if n >= SIZE:
-            start = int(rng.integers(0, n - SIZE + 1))
-            take.append(slice(start, start + SIZE))
-            put.append(slice(None))
-        else:
-            start = (SIZE - n) // 2
-            take.append(slice(None))
-            put.append(slice(start, start + n))
-    out[tuple(put)] = volume[tuple(take)]
+    starts = [int(rng.integers(0, n - SIZE + 1)) if n >= SIZE else 0 for n in volume.shape]
     rng.bit_generator.state = state  # labels and texture are cut alike
-    return out
+    piece = volume[tuple(slice(start, start + SIZE) for start in starts)]
+    before = [(SIZE - n) // 2 for n in piece.shape]
+    return np.pad(piece, [(b, SIZE - n - b) for b, n in zip(before, piece.shape, strict=True)])

@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -36,7 +35,6 @@ WARM_UP = 100
 SAVE_SECONDS = 150.0
 
 
-@dataclass
 class Trainer:
     """Network, running average, optimiser, and how far it is.
 
@@ -48,18 +46,12 @@ class Trainer:
         seconds: Time so far, the runs before a resumption included.
     """
 
-    config: Config
-    model: Matcher = field(init=False)
-    average: Matcher = field(init=False)
-    step: int = 0
-    seconds: float = 0.0
-
-    def __post_init__(self) -> None:
-        torch.manual_seed(self.config.training.seed)
-        self.model = Matcher(self.config.network)
-        self.average = Matcher(self.config.network)
+    def __init__(self, config: Config) -> None:
+        self.config, self.step, self.seconds = config, 0, 0.0
+        training = config.training
+        torch.manual_seed(training.seed)
+        self.model, self.average = Matcher(config.network), Matcher(config.network)
         self.average.load_state_dict(self.model.state_dict())
-        training = self.config.training
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, betas=(0.9, 0.98)
         )

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from regenv.core.geometry import FloatArray
-from regenv.evaluation.statistics import FEWEST_SUBJECTS, mean_interval, share_interval
+from regenv.core.statistics import FEWEST_SUBJECTS, mean_interval, share_interval
 from regenv.evaluation.submission import read_episodes
 from regenv.evaluation.track import find_track
 

@@ -8,7 +8,8 @@ setting of Miao et al., "Dilated FCN for multi-agent 2D/3D medical image registr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -16,15 +17,18 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from regenv.actions import DiscreteActions
-from regenv.envs.config import make_config
+from regenv.envs.config import KEYWORDS, make_config
 from regenv.envs.engine import Engine
 from regenv.envs.rendering import RENDER_MODES, check_render_mode, render_ansi, render_frame
+from regenv.envs.words import check_keywords
 from regenv.errors import OptionError, check_option, require
 from regenv.imaging.base import Imaging
 from regenv.imaging.view import Level, View
 
 if TYPE_CHECKING:
     from regenv.imaging.renderer import Renderer
+
+_pettingzoo: Any = require("pettingzoo", "marl")
 
 COMBINATIONS = ("confidence", "mean", "vote")
 ONE = slice(0, 1)
@@ -62,9 +66,9 @@ def parallel_env(
 
     Raises:
         MissingExtraError: If PettingZoo is not installed.
-        ValueError: On a bad keyword or value; the message names the mend.
+        OptionError: On a bad keyword (a TypeError too) or value; the message names the fix.
     """
-    base = require("pettingzoo", "marl").ParallelEnv
+    check_keywords("parallel_env", keywords, ("agents", "combine", "region_size", *KEYWORDS))
     check_render_mode(render_mode)
     check_option("combine", combine, COMBINATIONS)
     config = make_config(env_id, preset, **keywords)
@@ -81,11 +85,10 @@ def parallel_env(
         )
     engine = Engine(config, lanes=1)
     team = _team(engine, agents, region_size)
-    kind: Any = type("RegistrationParallelEnv", (_ParallelRegistration, base), {})
     how = "sum" if agents == "axes" else combine
     own = {"agents": agents, "combine": combine, "region_size": region_size, "render_mode": render_mode}
     made_by = (env_id, {**own, "preset": preset, **keywords})
-    return kind(engine, team, how, combine == "confidence", render_mode, made_by)
+    return RegistrationParallelEnv(engine, team, how, combine == "confidence", render_mode, made_by)
 
 
 def _restored(env_id: str, keywords: dict[str, Any], episode: dict[str, Any] | None, rng: np.random.Generator) -> Any:
@@ -95,7 +98,7 @@ def _restored(env_id: str, keywords: dict[str, Any], episode: dict[str, Any] | N
     return env
 
 
-class _Member:
+class _Member(NamedTuple):
     """One agent: what it sees, and what its actions mean.
 
     Attributes:
@@ -103,9 +106,8 @@ class _Member:
         renderer: Of its region; None for the whole view.
     """
 
-    def __init__(self, table: NDArray[np.float64], renderer: Renderer | None) -> None:
-        self.table = table
-        self.renderer = renderer
+    table: NDArray[np.float64]
+    renderer: Renderer | None
 
 
 def _team(engine: Engine, agents: int | str | Mapping[str, Sequence[float]], size: int) -> dict[str, _Member]:
@@ -151,15 +153,10 @@ def spread(count: int, view: View) -> NDArray[np.float64]:
 
     A Halton sequence (Halton, Numer. Math. 2 (1960) 84-90), so that more agents leave the others where they are.
     """
-    points = np.zeros((count, view.ndim))
-    for i in range(1, count):
-        for axis, prime in enumerate((2, 3, 5)[: view.ndim]):
-            share, index, place = 1.0, i, 0.0
-            while index:
-                share /= prime
-                place += share * (index % prime)
-                index //= prime
-            points[i, axis] = place - 0.5
+    from scipy.stats import qmc
+
+    points = qmc.Halton(view.ndim, scramble=False).random(count) - 0.5
+    points[0] = 0.0
     return points * view.extent_mm / 2
 
 
@@ -182,11 +179,11 @@ def region_view(view: View, imaging: Imaging, point: NDArray[np.float64], size: 
     for plane in planes:  # rows and columns begin half a window before the middle
         along = plane[1] + plane[2]
         plane[0] = np.where(along > 0, middle - (size - 1) / 2, plane[0])
-    return View(view.name, d, view.size, view.spacing_mm, (Level(planes, size),), False)
+    return replace(view, levels=(Level(planes, size),), volumetric=False, difference=False, orthogonal=False)
 
 
-class _ParallelRegistration:
-    """The environment; :func:`parallel_env` gives it PettingZoo's base class."""
+class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
+    """The environment that :func:`parallel_env` makes."""
 
     def __init__(
         self,
@@ -223,7 +220,7 @@ class _ParallelRegistration:
             self.agents = list(episode["agents"])
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """Space of an agent's observation: fixed and moved slices of its region, uint8, channels first."""
+        """Space of an agent's observation: fixed and moved slices of its region, uint8."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
@@ -253,13 +250,8 @@ class _ParallelRegistration:
         coefficients, stop = self._combined(actions)
         rewards, terminated, truncated = self._engine.advance(coefficients[None], np.array([stop]))
         names = self.agents
-        results = (
-            self._observations(),
-            dict.fromkeys(names, float(rewards[0])),
-            dict.fromkeys(names, bool(terminated[0])),
-            dict.fromkeys(names, bool(truncated[0])),
-            self._infos(),
-        )
+        shared = (dict.fromkeys(names, value.item()) for value in (rewards[0], terminated[0], truncated[0]))
+        results = (self._observations(), *shared, self._infos())
         if terminated[0] or truncated[0]:
             self.agents = []
         return results
@@ -274,14 +266,6 @@ class _ParallelRegistration:
             return None
         return render_frame(self._engine, 0) if self.render_mode == "rgb_array" else render_ansi(self._engine, 0)
 
-    def close(self) -> None:
-        """Nothing is left open."""
-
-    @property
-    def unwrapped(self) -> Any:
-        """The environment itself."""
-        return self
-
     def _load_regions(self) -> None:
         """Shows the agents' regions of the case, where it is a new one."""
         case = self._engine.case(0)
@@ -290,10 +274,7 @@ class _ParallelRegistration:
                 member.renderer.load(0, case)
 
     def _seen(self, member: _Member) -> spaces.Box:
-        if member.renderer is None:
-            return spaces.Box(0, 255, self._engine.view.shape, np.uint8)
-        planes, size = member.renderer.levels[0].moved.shape[1:3]
-        return spaces.Box(0, 255, (2 * planes, size, size), np.uint8)
+        return spaces.Box(0, 255, (member.renderer or self._engine.renderer).view.shape, np.uint8)
 
     def _proposals(self, member: _Member) -> spaces.Space[Any]:
         action = spaces.Discrete(len(member.table))
@@ -328,12 +309,9 @@ class _ParallelRegistration:
         seen = {}
         for name in self.agents:
             renderer = self._team[name].renderer
-            if renderer is None:
-                seen[name] = self._engine.renderer.observation(np.dtype(np.uint8), ONE)[0]
-                continue
-            renderer.render(self._engine.process.pose)
-            level = renderer.levels[0]
-            seen[name] = np.concatenate([level.fixed_u8[0], level.moved_u8[0]])
+            if renderer is not None:
+                renderer.render(self._engine.process.pose)
+            seen[name] = (renderer or self._engine.renderer).observation(np.dtype(np.uint8), ONE)[0]
         return seen
 
     def _infos(self) -> dict[str, dict[str, Any]]:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import regenv  # noqa: F401  (registers the ids)
+from regenv.envs.config import KEYWORDS
+from regenv.envs.words import check_keywords
 from regenv.errors import require
 
 if TYPE_CHECKING:
@@ -48,8 +50,10 @@ def make_vec_env(
         A ``stable_baselines3.common.vec_env.VecEnv``.
 
     Raises:
+        UnknownOptionError: On an unknown keyword; SB3's own words are known, and the message says what they are here.
         ValueError: If ``autoreset_mode`` is asked for: SB3 resets a finished lane in the same step.
     """
+    check_keywords("make_vec_env", keywords, ("num_envs", "seed", "monitor", "autoreset_mode", *KEYWORDS))
     if "autoreset_mode" in keywords:
         raise ValueError("stable-baselines3 resets a finished lane in the same step: leave autoreset_mode out")
     envs = gym.make_vec(id, num_envs=num_envs, autoreset_mode="SameStep", **keywords)
@@ -181,7 +185,10 @@ class RegistrationVecEnv(_vec_env.VecEnv):
 
 
 class Lane:
-    """One lane of a batched environment, with the names of the single one. What it does not know is the batch's own.
+    """One lane of a batched environment, with the names of the single one.
+
+    Its spaces, its generator and what the batch answers lane by lane (``truth``, ``expert_action``, ``get_state``,
+    ``render``) are its own; what it does not know is the batch's.
 
     Args:
         envs: The batched environment.
@@ -199,48 +206,11 @@ class Lane:
         """Itself: there are no wrappers."""
         return self
 
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """Space of one observation."""
-        return self._envs.single_observation_space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """Space of one action."""
-        return self._envs.single_action_space
-
-    @property
-    def np_random(self) -> np.random.Generator:
-        """The lane's generator."""
-        return self._envs.np_random[self._index]
-
-    @property
-    def np_random_seed(self) -> int:
-        """The lane's seed."""
-        return self._envs.np_random_seed[self._index]
-
-    def truth(self) -> NDArray[np.float64]:
-        """The true transform ``(d + 1, d + 1)``; raises on the test split."""
-        return self._envs.truth()[self._index]
-
-    def expert_action(self) -> Any:
-        """The action of a greedy expert who knows the truth; raises on the test split."""
-        return self._envs.expert_action()[self._index]
-
-    def render(self) -> Any:
-        """A picture or a line of text of the current pose."""
-        frames = self._envs.render()
-        return None if frames is None else frames[self._index]
-
     def observe(self, pair_id: Any, transform: Any) -> NDArray[Any]:
         """The image observation of a pair at a pose; a list of ids and ``(N, d + 1, d + 1)`` gives ``(N, ...)``."""
         if isinstance(pair_id, list | tuple | np.ndarray):
             return self._envs.observe(list(pair_id), transform)
         return self._envs.observe([pair_id], np.asarray(transform, dtype=np.float64)[None])[0]
-
-    def get_state(self) -> dict[str, Any]:
-        """The state of the lane's episode."""
-        return self._envs.get_state()[self._index]
 
     def set_state(self, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Returns the lane to a state of :meth:`get_state`; gives its observation and info there."""
@@ -249,16 +219,15 @@ class Lane:
         observations, infos = self._envs.set_state(states)
         return _lane_of(observations, self._index), _split_infos(infos, self._envs.num_envs)[self._index]
 
-    def reset(self, **_: Any) -> None:
-        """Not for one lane alone."""
-        raise AttributeError("a lane cannot be reset alone: use reset() of the vector environment")
-
-    def step(self, _: Any) -> None:
-        """Not for one lane alone."""
-        raise AttributeError("a lane cannot step alone: use step(actions) of the vector environment")
-
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._envs, name)
+        if name in ("reset", "step"):
+            raise AttributeError(f"a lane has no {name} of its own: use that of the vector environment, for all lanes")
+        if name in ("observation_space", "action_space"):
+            return getattr(self._envs, f"single_{name}")
+        found = getattr(self._envs, name)
+        if name in _BATCHED_METHODS:
+            return lambda: None if (results := found()) is None else results[self._index]
+        return found[self._index] if name in ("np_random", "np_random_seed") else found
 
 
 def _lane_of(observations: Any, lane: int) -> Any:

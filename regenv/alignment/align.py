@@ -171,12 +171,9 @@ def make_pair(fixed: sitk.Image, moving: sitk.Image) -> ImagePair:
         DataError: If an image cannot be used.
     """
     images = [_as_image(image, name) for image, name in ((fixed, "fixed"), (moving, "moving"))]
-    if images[0].grid.ndim != images[1].grid.ndim:
-        raise DataError(f"fixed is {images[0].grid.ndim}-D and moving is {images[1].grid.ndim}-D; give two of one kind")
-    if images[0].grid.ndim != 3:
-        raise DataError(
-            "align works on 3-D images, got 2-D ones; register 2-D images through an environment of their own"
-        )
+    if any(image.grid.ndim != 3 for image in images):
+        kinds = " and ".join(f"a {image.grid.ndim}-D" for image in images)
+        raise DataError(f"align works on 3-D images, got {kinds} one; register 2-D ones through their own environments")
     return ImagePair(id="0", subject="0", fixed=images[0], moving=images[1])
 
 

@@ -11,10 +11,12 @@ import sys
 import typer
 
 from regenv.cli.align import align
+from regenv.cli.data import data
 from regenv.cli.doctor import doctor
 from regenv.cli.environments import bench, info, list_environments, render
 from regenv.cli.evaluate import evaluate
 from regenv.cli.leaderboard import leaderboard
+from regenv.cli.track import track
 from regenv.fields import printable
 
 app = typer.Typer(
@@ -31,6 +33,8 @@ app.command()(bench)
 app.command()(evaluate)
 app.command()(align)
 app.add_typer(leaderboard, name="leaderboard", help="Verify rows and build the tables.")
+app.add_typer(data, name="data", help="Make subjects ahead; see and bound what the cache holds.")
+app.add_typer(track, name="track", help="Freeze tracks.")
 app.command()(doctor)
 
 

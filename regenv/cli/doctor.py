@@ -12,13 +12,17 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from regenv.data.dataset import Dataset
 
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
 _EXTRA = re.compile(r"extra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]")
@@ -154,29 +158,62 @@ def _extra_rows() -> list[DoctorRow]:
     return rows
 
 
-def compile_everything() -> None:
-    """Fills numba's cache, so that no first use has to wait: the core's kernels, then the others by using them once."""
-    from regenv.core import compile as core_kernels
+def compile_everything(processes: int | None = None) -> None:
+    """Fills numba's cache, so that no first use has to wait: of the core's kernels by importing them, of others by use.
+
+    Args:
+        processes: How many share the work; default as many as there are processors.
+    """
+    from multiprocessing import get_context
+
+    from regenv.catalogue import TASKS
+    from regenv.core.compile import kernel_modules
+    from regenv.core.lanes import get_num_threads
     from regenv.data.cache import progress
 
-    jobs: list[Callable[[], object]] = [partial(importlib.import_module, m) for m in core_kernels.kernel_modules()]
-    jobs.append(_use_data_and_refine)
-    with progress("compiling kernels", len(jobs)) as advance:
-        for job in jobs:
-            job()
-            advance()
+    recipes = {(task.recipe, task.modalities): name for name, task in TASKS.items()}
+    first: list[Callable[[], object]] = [partial(importlib.import_module, module) for module in kernel_modules()]
+    then: list[Callable[[], object]] = [_use_refinement, *(partial(_use_generator, name) for name in recipes.values())]
+    with (
+        progress("compiling kernels", len(first) + len(then)) as advance,
+        ProcessPoolExecutor(processes or get_num_threads(), get_context("spawn")) as pool,
+    ):
+        for jobs in (first, then):  # what is used later uses the core's
+            for done in as_completed([pool.submit(_run, job) for job in jobs]):
+                done.result()
+                advance()
 
 
-def _use_data_and_refine() -> None:
-    """Makes a case of each embedded data set and refines it; the phantom's stays in the cache for the first reset."""
+def _run(job: Callable[[], object]) -> None:
+    """A job without its result, which need not travel."""
+    job()
+
+
+def _use_generator(task_id: str) -> None:
+    """Makes a subject, which stays in the cache for the first reset, and a variation of it."""
+    from regenv.data.dataset import SPAN
+
+    _made(task_id, "phantom").load(SPAN)
+
+
+def _use_refinement() -> None:
+    """Refines a pair of random shapes."""
     from regenv.alignment.refine import refine
-    from regenv.catalogue import get_task
-    from regenv.datasets import EMBEDDED
 
-    for name in EMBEDDED:
-        pair = get_task("CTCBCT-Rigid-v0").dataset(name).load(0)
-        assert pair.truth is not None and pair.truth.transform is not None
-        refine(pair.fixed, pair.moving, pair.truth.transform)
+    pair = _made("CTCBCT-Rigid-v0", "shapes").load(0)
+    assert pair.truth is not None and pair.truth.transform is not None
+    refine(pair.fixed, pair.moving, pair.truth.transform)
+
+
+def _made(task_id: str, name: str) -> Dataset:
+    """An embedded data set with its first subject in the cache, about which nothing is said."""
+    from regenv.catalogue import get_task
+    from regenv.synthesis.procedural import Procedural
+
+    dataset = get_task(task_id).dataset(name)
+    assert isinstance(dataset, Procedural)
+    dataset.keep(0)
+    return dataset
 
 
 def doctor(

@@ -129,6 +129,7 @@ def _steps_per_second(env: Any, lanes: int, seconds: float, pair: dict[str, Any]
         actions = [np.where(action == stop, action - 1, action) for action in actions]
     actions = [np.int64(action) if stop is not None and lanes == 1 else action for action in actions]
     env.step(actions[0])  # kernels are loaded
+    env.reset(options=pair)
     busy, count = 0.0, 0
     while busy < seconds:
         began = time.perf_counter()

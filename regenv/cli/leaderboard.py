@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from regenv.leaderboard.verify import Verification
 
 leaderboard = typer.Typer(no_args_is_help=True)
 
@@ -19,19 +16,24 @@ def verify(
     trial: Annotated[bool, typer.Option("--trial", help="Accept rows of only the first cases.")] = False,
     track: Annotated[Path | None, typer.Option(help="A track of one's own (.toml) that the rows were run on.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Also overlap and surface distances of the labels.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Also CC, MSE and SSIM of fixed and moved image.")] = False,
+    jacobians: Annotated[bool, typer.Option("--jacobians", help="Also SDlogJ and the share that folds.")] = False,
     distances: Annotated[
         str, typer.Option(help="Definition of the labels' surface distances: area, deepmind or monai.")
     ] = "area",
-    data: Annotated[Path | None, typer.Option(help="Folder of the real pairs, for --labels.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the real pairs, for --labels and --images.")] = None,
 ) -> None:
-    """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Needs no images, but for --labels."""
+    """Checks rows by replay: exit code 0 if all hold, 1 if any does not. Only --labels and --images need images."""
     from regenv.evaluation.track import read_track
+    from regenv.leaderboard.extras import extra_metrics
     from regenv.leaderboard.verify import LEVELS, find_rows
     from regenv.leaderboard.verify import verify as verify_row
 
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     rows = find_rows(folder) or [folder]
+    asked = {"labels": labels, "images": images, "jacobians": jacobians}
+    kinds = [kind for kind, wanted in asked.items() if wanted]
     own = read_track(track) if track is not None else None
     refused = 0
     for row in rows:
@@ -39,8 +41,9 @@ def verify(
         refused += not found.ok
         if found.level is not None:
             typer.echo(f"{row}: {found.level} ({LEVELS[found.level]})")
-            if labels and found.episodes:
-                typer.echo(f"  {_label_text(found, data, distances)}")
+            if kinds and found.episodes:
+                for kind, metrics in extra_metrics(found, kinds, data, definition=distances).items():
+                    typer.echo(f"  {kind}: {metrics}")
         else:
             typer.echo(f"{row}: refused")
             for failure in found.failures[:20]:
@@ -49,16 +52,6 @@ def verify(
                 typer.echo(f"  and {len(found.failures) - 20} more")
     if refused:
         raise typer.Exit(1)
-
-
-def _label_text(found: Verification, data: Path | None, definition: str) -> str:
-    from regenv.leaderboard.labels import label_summary
-
-    s = label_summary(found, data, definition=definition)
-    distances = f"HD95 {s.hd95_mm:.2f} mm, ASSD {s.assd_mm:.2f} mm ({definition})"
-    return (
-        f"labels: Dice {s.dice:.3f}, {distances} over {s.cases} cases; {s.absent} labels left out, absent in an image"
-    )
 
 
 @leaderboard.command()
@@ -90,7 +83,7 @@ def build(
 
 @leaderboard.command()
 def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, or a folder of rows.")]) -> None:
-    """Brings the headers of rows of schema 1 up to date; exit code 1 if one cannot be. Episodes are kept."""
+    """Brings the headers of earlier rows up to date; exit code 1 if one cannot be. Episodes are kept."""
     from regenv.fields import printable
     from regenv.leaderboard.migrate import migrate as migrate_row
     from regenv.leaderboard.verify import find_rows
@@ -105,6 +98,6 @@ def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A row, o
             failed += 1
             typer.echo(f"{row}: {printable(str(error))}", err=True)
         else:
-            typer.echo(f"{row}: {'migrated' if changed else 'is of the current schema'}")
+            typer.echo(f"{row}: {'migrated' if changed else 'is up to date'}")
     if failed:
         raise typer.Exit(1)

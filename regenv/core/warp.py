@@ -79,9 +79,9 @@ def render_warped_with_sums(
         directions: ``(B, d, d)`` float64 from displacement to moving index (:func:`direction_matrices`).
         planes: ``(S, 3, d)`` or ``(B, S, 3, d)`` float64, rows and columns each along one axis.
         lattices: ``(B, d, *L)`` float32 in mm, components (x, y[, z]), axes ``([z,] y, x)``, all of one length
-            (:meth:`regenv.poses.deformation.StatisticalDeformation.lattices`).
+            (:meth:`regenv.core.spline_modes.SplineModes.lattices`).
         scale: ``(d,)`` lattice coordinate per view index, (x, y[, z])
-            (:meth:`~regenv.poses.deformation.StatisticalDeformation.lattice_scale_offset`).
+            (:meth:`~regenv.core.spline_modes.SplineModes.lattice_scale_offset`).
         offset: ``(d,)`` lattice coordinate of view index 0.
         backgrounds: ``(B,)`` values outside.
         out: ``(B, S, H, W)`` float32, written.

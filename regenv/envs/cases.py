@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.cache import MemoryCache
-from regenv.data.dataset import Dataset
+from regenv.data.dataset import SPAN, Dataset, Names, Numbered, Supplied, count_of
 from regenv.data.pair import ImagePair
+from regenv.envs.window import Window
 from regenv.errors import DataError, near_miss
 from regenv.imaging.base import Imaging
 from regenv.imaging.case import Case, make_case, target_of
@@ -19,6 +20,8 @@ from regenv.poses.base import PoseModel
 
 PREPARED_BYTES = 2**30
 """Memory that one environment keeps its prepared cases in, so that a later reset need not window them again."""
+
+_LISTED = 10  # ids that a message names
 
 
 class CaseSource:
@@ -37,23 +40,42 @@ class CaseSource:
         name: Of the data set.
         split: Of the data set.
         withheld: Whether the truth is withheld.
-        ids: Ids of the pairs.
+        ids: Ids of the pairs; of a training split without end those of its subjects and their variations.
     """
 
     def __init__(self, dataset: Dataset, poses: PoseModel, widths: NDArray[np.float64], imaging: Imaging) -> None:
-        if len(dataset.ids) == 0:
+        self._endless = dataset.ids if isinstance(dataset.ids, Numbered) else None
+        count = 0 if self._endless else count_of(dataset)
+        if not (self._endless or count):
             raise DataError(f"data set {dataset.name!r} has no pair in its {dataset.split!r} split; try another split")
         if dataset.ndim != poses.ndim:
             raise DataError(f"data set {dataset.name!r} is {dataset.ndim}-D, the environment is {poses.ndim}-D")
         self.name, self.split = dataset.name, dataset.split
         self.withheld = dataset.split == "test"
-        self.ids = tuple(str(i) for i in range(len(dataset.ids))) if self.withheld else tuple(dataset.ids)
-        self._index = {pair_id: i for i, pair_id in enumerate(self.ids)}
+        self.ids: Names = tuple(str(i) for i in range(count)) if self.withheld else dataset.ids
+        self._count = count
+        self._index = {self.ids[i]: i for i in range(count)}
+        self._expect = dataset.expect if isinstance(dataset, Supplied) else None
+        self._expected: set[int] = set()
         self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
         self._prepare, self._start = _readers(dataset, self.ids, self.withheld, poses, widths, imaging)
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    def draw(self, rng: np.random.Generator, window: Window) -> int:
+        """The number of the pair of a lane's next episode.
+
+        Args:
+            rng: The lane's generator.
+            window: Where the lane stands, which moves on; of no account where there are only so many pairs.
+        """
+        if self._endless is None:
+            return int(rng.integers(self._count))
+        limit = self._endless.limit
+        subject, variation = window.draw(rng, limit)
+        ahead = set(window.ahead(limit)) - self._expected
+        if self._expect is not None and ahead:
+            self._expected |= ahead
+            self._expect(sorted(ahead))
+        return subject + SPAN * variation
 
     def index(self, pair_id: object) -> int:
         """Number of a pair.
@@ -61,12 +83,17 @@ class CaseSource:
         Raises:
             ValueError: If there is none of that id; the message names the nearest.
         """
-        if str(pair_id) not in self._index:
+        name = str(pair_id)
+        try:
+            return self._index[name] if self._endless is None else self._endless.index(name)
+        except (KeyError, ValueError):
+            limit = self._endless.limit if self._endless else self._count
+            known = [self.ids[i] for i in range(_LISTED if limit is None else min(limit, _LISTED))]
             raise ValueError(
-                f"no pair {pair_id!r} in the {self.split} split of {self.name!r} ({len(self.ids)} pairs); "
-                f"{near_miss(pair_id, self.ids[:10])}"
-            )
-        return self._index[str(pair_id)]
+                f"no pair {name!r} in the {self.split} split of {self.name!r} "
+                f"({'no end of' if limit is None else limit} {'subjects' if self._endless else 'pairs'}); "
+                f"{near_miss(pair_id, known)}"
+            ) from None
 
     def case(self, index: int) -> Case:
         """The prepared case; those used last are kept in memory."""
@@ -92,7 +119,7 @@ _Start = Callable[[Case, int, np.random.Generator, int], NDArray[np.float64]]
 
 def _readers(
     dataset: Dataset,
-    ids: tuple[str, ...],
+    ids: Names,
     withheld: bool,
     poses: PoseModel,
     widths: NDArray[np.float64],

@@ -11,10 +11,12 @@ from typing import Any
 
 from regenv.actions import ActionScheme, default_steps, default_stop, make_actions
 from regenv.catalogue import get_task
-from regenv.data.dataset import Dataset, Prepared
+from regenv.core.similarity import SIMILARITIES
+from regenv.data.dataset import Dataset, Supplied
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
-from regenv.errors import OptionError, WithheldError, check_option, near_miss
+from regenv.envs.words import check_keywords
+from regenv.errors import OptionError, WithheldError, check_option
 from regenv.imaging import get_imaging
 from regenv.imaging.base import Imaging
 from regenv.imaging.view import View
@@ -24,6 +26,7 @@ from regenv.process import Goal, Process
 from regenv.task import Task
 
 DTYPES = ("uint8", "float32")
+CHANNELS = ("first", "last")
 REWARD_REGIONS = ("view", "volume")
 GOAL_MEASURES = ("parameter_distance", "tre")
 
@@ -38,6 +41,7 @@ class Config:
         dataset: ``"phantom"``, ``"shapes"``, ``"folder:PATH"``, the layout of a public data set such as ``"ixi:PATH"``
             (:mod:`regenv.data.layouts`), or any object that is a :class:`regenv.data.dataset.Dataset` (its own split
             counts then).
+        subjects: How many training subjects an embedded data set has, each varied without end; None for no end.
         field_of_view: Which variant of the embedded anatomy is shown; the id's page lists them.
         deformation: Population model of an id that ends in SDM: a file of
             :class:`regenv.poses.deformation.StatisticalDeformation`, or one of them; None for the id's own.
@@ -45,7 +49,9 @@ class Config:
             ``"volume_zoom"``; where single images are shown (2-D, slices, radiographs, depth) ``"slices"``,
             ``"difference"`` and ``"zoom"``.
         dtype: ``"uint8"``, or ``"float32"`` in [0, 1].
-        parameters: Adds the pose since the start (K numbers in mm, degree, %, sd) to the observation, as a Dict.
+        channels: ``"first"``, (C, H, W) and (C, D, H, W); or ``"last"``, (H, W, C) and (D, H, W, C).
+        parameters: Adds the pose since the start (K numbers in mm, degree, %, sd) to the observation, which is then a
+            Dict of ``image`` and ``pose``.
         actions: ``"discrete"``, ``"unit"``, ``"multidiscrete"`` or ``"continuous"``.
         steps: Sizes of steps in mm, degree, % and standard deviations, coarse first.
         stop: Whether the agent can end the episode.
@@ -57,8 +63,8 @@ class Config:
         goal: Training ends an episode once what is left to do is at most this; None for never.
         goal_bonus: Paid when it does.
         goal_measure: What ``goal`` is compared with: ``"parameter_distance"``, or ``"tre"`` in mm.
-        horizon: Steps before truncation; ``max_episode_steps`` is another word for it.
-        misalignment: Half width of the starts, for each unit, or by the name of a degree of freedom.
+        horizon: Steps before truncation; Gymnasium's ``max_episode_steps`` can only shorten it.
+        misalignment: Range of the starts, plus and minus, for each unit or by the name of a degree of freedom.
         view_size: Voxels along each side of the view.
         view_spacing_mm: Millimetres between them.
         device: ``"cpu"``, or ``"cuda"`` to render on a GPU with torch, which pays off for many lanes.
@@ -78,9 +84,11 @@ class Config:
     stop: bool
     split: str = "train"
     dataset: str | Dataset = "phantom"
+    subjects: int | None = None
     deformation: Any = None
     observation: str = "slices"
     dtype: str = "uint8"
+    channels: str = "first"
     parameters: bool = False
     actions: str = "discrete"
     reward_region: str = "view"
@@ -100,8 +108,14 @@ class Config:
         if not isinstance(self.dataset, str):
             return self.dataset
         extent_mm = self.view_size * self.view_spacing_mm
-        dataset = self.task.dataset(self.dataset, self.split, field_of_view=self.field_of_view, extent_mm=extent_mm)
-        if prepare and isinstance(dataset, Prepared):
+        dataset = self.task.dataset(
+            self.dataset,
+            self.split,
+            field_of_view=self.field_of_view,
+            extent_mm=extent_mm,
+            subjects=self.subjects,
+        )
+        if prepare and isinstance(dataset, Supplied):
             dataset.prepare()
         return dataset
 
@@ -109,7 +123,8 @@ class Config:
         """The view; ``name`` and ``changes`` stand in for its observation, size and spacing."""
         keywords = {"size": self.view_size, "spacing_mm": self.view_spacing_mm, **changes}
         count = self.task.planes.get(self.field_of_view, 1)
-        return self.imaging.view(name or self.observation, ndim=self.task.ndim, count=count, **keywords)
+        view = self.imaging.view(name or self.observation, ndim=self.task.ndim, count=count, **keywords)
+        return replace(view, channels_last=self.channels == "last")
 
     def make_poses(self) -> PoseModel:
         """The pose model.
@@ -130,6 +145,10 @@ class Config:
         return Process(
             poses, self.make_actions(poses), self.imaging, self.make_view(), lanes, self.horizon, goal, self.threads
         )
+
+
+KEYWORDS = (*(f.name for f in fields(Config) if f.name != "task"), "preset", "render_mode")
+"""What ``gym.make`` takes."""
 
 
 def find_population(config: Config) -> Any:
@@ -169,6 +188,10 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "stop": (lambda s: isinstance(s, bool), "True or False"),
     "goal": (lambda g: isinstance(g, Real) and float(g) >= 0, "a number that is not negative"),
+    "subjects": (
+        lambda n: isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1,
+        "a whole number of at least 1",
+    ),
     "threads": (lambda t: isinstance(t, Integral) and int(t) >= 1, "a whole number of at least 1"),
 }
 """What some keywords have to be, where they are given."""
@@ -186,16 +209,12 @@ def make_config(
         **keywords: Fields of :class:`Config`; None is the default.
 
     Raises:
-        OptionError: On an unknown keyword or value; the message names the nearest.
+        UnknownOptionError: On an unknown keyword; the message says what may be meant.
+        OptionError: On an unknown value; the message names the nearest.
         WithheldError: If something that needs the truth is asked for by name on the test split.
     """
     task = get_task(task_id)
-    known = [f.name for f in fields(Config) if f.name != "task"]
-    for name in keywords:
-        if name not in known:
-            raise OptionError(
-                f"{task_id} has no keyword {name!r}; {near_miss(name, [*known, 'preset', 'render_mode'])}"
-            )
+    check_keywords(task_id, keywords, KEYWORDS)
     given = {name: value for name, value in keywords.items() if value is not None}
     for name, (holds, kind) in _KINDS.items():
         if name in given and not holds(given[name]):
@@ -203,9 +222,12 @@ def make_config(
     chosen = _preset_keywords(task, preset, given) | given
     if _split(given) == "test" and chosen.get("goal") is not None:
         raise WithheldError("goal needs the truth, which the test split withholds; leave it out")
+    if "subjects" in given and not isinstance(given.get("dataset", "phantom"), str):
+        raise OptionError(f"subjects={given['subjects']!r} is for an embedded data set; a data set object has its own")
     _check_numbers(chosen)
     config = Config(task=task, **(_task_defaults(task, chosen) | chosen))
     check_option("dtype", config.dtype, DTYPES)
+    check_option("channels", config.channels, CHANNELS)
     check_option("reward_region", config.reward_region, REWARD_REGIONS)
     check_option("goal_measure", config.goal_measure, GOAL_MEASURES)
     horizon = config.horizon if max_episode_steps is None else min(config.horizon, max_episode_steps)
@@ -230,9 +252,7 @@ def _check_numbers(chosen: Mapping[str, Any]) -> None:
             raise OptionError(f"{name} must be a finite number, got {value!r}")
     widths = chosen.get("misalignment", {})
     if not isinstance(widths, Mapping) or not all(isinstance(width, Real) for width in widths.values()):
-        raise OptionError(
-            f"misalignment is a half width for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}"
-        )
+        raise OptionError(f"misalignment is a range for each unit, such as {{'mm': 10.0, 'deg': 5.0}}, got {widths!r}")
 
 
 def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,14 +277,17 @@ def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
 def _scale(task: Task, reward: str | Callable[..., Any]) -> float:
     """The calibrated scale of a reward; 1, with a warning, where it has none."""
     scales = task.calibration.get("reward_scales", {})
-    if isinstance(reward, str) and (reward == "none" or reward in scales):
-        return float(scales.get(reward, 1.0))
-    warnings.warn(
-        f"reward={reward!r} has no calibrated scale on {task.id}, so a gain of 1 pays 1: give reward_scale=..., such "
-        "that the way from a median start to the truth is worth about 10 "
-        f"(`python -m benchmarks.tools.calibrate {task.id}` measures it)",
-        stacklevel=2,
-    )
+    if isinstance(reward, str) and reward in scales:
+        return float(scales[reward])
+    learned = callable(reward) or ":" in reward
+    if learned or reward in (*SIMILARITIES, *PRIVILEGED_REWARDS):  # an unknown name is an error elsewhere
+        name = getattr(reward, "__name__", reward)
+        how = f"`python -m benchmarks.tools.calibrate {task.id}` measures it for the built-in ones"
+        warnings.warn(
+            f"reward={name!r} has no calibrated scale on {task.id}, so a gain of 1 pays 1: give reward_scale=..., such "
+            f"that the way from a median start to the truth is worth about 10 ({how})",
+            stacklevel=5,
+        )
     return 1.0
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from regenv.core.similarity import get_similarity
 from regenv.envs.cases import CaseSource
 from regenv.envs.config import Config
 from regenv.envs.rewards import Images, SimilarityPotential, make_potential
+from regenv.envs.window import Window
 from regenv.imaging import make_renderer
 from regenv.imaging.case import Case, require_target
 from regenv.imaging.renderer import Renderer
@@ -63,6 +64,7 @@ class Engine:
         self._dtype = np.dtype(config.dtype)
         self._cases: list[Case | None] = [None] * lanes
         self._ids = np.full(lanes, "", dtype=object)
+        self._windows = [Window() for _ in range(lanes)]
         self._shown = np.zeros(lanes, dtype=bool)  # lanes rendered since their episode began
         self.similarity = np.zeros(lanes)
         self.potential = np.zeros(lanes)
@@ -95,9 +97,13 @@ class Engine:
         if not self.config.parameters:
             return image
         pose = spaces.Box(-np.inf, np.inf, (self.poses.n_parameters,), dtype=np.float64)
-        return spaces.Dict({"image": image, "parameters": pose})
+        return spaces.Dict({"image": image, "pose": pose})
 
     # Episodes
+
+    def seeded(self, lane: int) -> None:
+        """Told when a lane gets a new generator: its episodes are counted from 0."""
+        self._windows[lane] = Window()
 
     def begin(self, lane: int, rng: np.random.Generator, options: dict[str, Any] | None = None) -> None:
         """Draws a case and a start for a lane from ``rng`` alone, or takes them from ``options``; renders nothing yet.
@@ -111,7 +117,7 @@ class Engine:
             ValueError: On an unknown option or pair, or a start that is no pose of this model.
         """
         options = dict(options or {})
-        drawn = int(rng.integers(len(self.source)))
+        drawn = self.source.draw(rng, self._windows[lane])
         index = self.source.index(options.pop("pair")) if "pair" in options else drawn
         start = self.poses.checked(options.pop("start")) if "start" in options else None
         if options:
@@ -200,7 +206,7 @@ class Engine:
     def observation(self, lanes: slice = ALL) -> Any:
         """Observations of some lanes, ``(B, ...)``, in fresh memory."""
         image = self.renderer.observation(self._dtype, lanes)
-        return {"image": image, "parameters": self.process.since(lanes)} if self.config.parameters else image
+        return {"image": image, "pose": self.process.since(lanes)} if self.config.parameters else image
 
     def info(self, lanes: slice = ALL) -> Info:
         """Infos of some lanes, arrays over them: plain numbers, and the truth's only where it is not withheld."""
@@ -256,6 +262,7 @@ class Engine:
             "transform": self.process.pose[lane].copy(),
             "start": self.process.start[lane].copy(),
             "elapsed": int(self.process.elapsed[lane]),
+            "window": asdict(self._windows[lane]),
         }
 
     def set_state(self, lane: int, state: dict[str, Any]) -> None:
@@ -264,6 +271,7 @@ class Engine:
         self.process.pose[lane] = self.poses.checked(state["transform"])
         self.process.start[lane] = state["start"]
         self.process.elapsed[lane] = state["elapsed"]
+        self._windows[lane] = Window(**state.get("window", {}))
         self.refresh(slice(lane, lane + 1))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:

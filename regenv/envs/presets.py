@@ -127,7 +127,7 @@ def get_preset(name: str, task: Task) -> dict[str, Any]:
     """Keywords of a preset.
 
     Raises:
-        OptionError: On an unknown name, or a process that cannot be had on this id; the message names the mend.
+        OptionError: On an unknown name, or a process that cannot be had on this id; the message names the fix.
     """
     if name not in PRESETS:
         raise OptionError(f"unknown preset {name!r}; {near_miss(name, PRESETS)}")

@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.envs.config import make_config
 from regenv.envs.engine import Engine
+from regenv.envs.horizon import HasHorizon
 from regenv.envs.rendering import RENDER_MODES, check_render_mode, render_ansi, render_frame
 
 ONE = slice(0, 1)
 
 
-class RegistrationEnv(gym.Env[Any, Any]):
+class RegistrationEnv(HasHorizon, gym.Env[Any, Any]):
     """One pair of images, of which the moving one is brought to the fixed one step by step.
 
     The page of each id (``regenv info ID``) says what its observations, actions and rewards are.
@@ -28,7 +29,7 @@ class RegistrationEnv(gym.Env[Any, Any]):
         **keywords: Fields of :class:`regenv.envs.config.Config`.
 
     Raises:
-        ValueError: On a bad keyword or value; the message names the nearest.
+        OptionError: On a bad keyword (a TypeError too) or value; the message names the nearest.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 8}
@@ -40,11 +41,7 @@ class RegistrationEnv(gym.Env[Any, Any]):
         self.observation_space = self._engine.observation_space
         self.action_space = self._engine.actions.space
         self._last_action: Any = None
-
-    @property
-    def config(self) -> Any:
-        """The configuration, defaults filled in."""
-        return self._engine.config
+        self._over = False
 
     @property
     def reward(self) -> Any:
@@ -64,16 +61,24 @@ class RegistrationEnv(gym.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Draws a pair and a start from the generator alone; ``options={"pair": id, "start": matrix}`` pins them."""
         super().reset(seed=seed)
+        if seed is not None:
+            self._engine.seeded(0)
         self._engine.begin(0, self.np_random, options)
         self._engine.refresh()
-        self._last_action = None
+        self._last_action, self._over = None, False
         return self._observation(), self._info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One step; see the id's page for actions and rewards."""
+        """One step; see the id's page for actions and rewards.
+
+        Raises:
+            RuntimeError: Before the first reset, and after the end of an episode.
+        """
         self._engine.case(0)
+        if self._over:
+            raise RuntimeError("the episode is over: call reset() before the next step")
         rewards, terminated, truncated = self._engine.step(np.asarray(action)[None])
-        self._last_action = action
+        self._last_action, self._over = action, bool(terminated[0] or truncated[0])
         return self._observation(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
     def render(self) -> Any:
@@ -101,11 +106,12 @@ class RegistrationEnv(gym.Env[Any, Any]):
 
     def get_state(self) -> dict[str, Any]:
         """The state of the episode, for planning; :meth:`set_state` takes it back."""
-        return {**self._engine.get_state(0), "rng": self.np_random.bit_generator.state}
+        return {**self._engine.get_state(0), "rng": self.np_random.bit_generator.state, "over": self._over}
 
     def set_state(self, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Returns to a state of :meth:`get_state`; gives observation and info there."""
         self._engine.set_state(0, state)
+        self._over = state.get("over", False)
         if "rng" in state:
             self.np_random.bit_generator.state = state["rng"]
         return self._observation(), self._info()

@@ -11,9 +11,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from regenv.envs.config import make_config
+from regenv.envs.config import KEYWORDS, make_config
 from regenv.envs.engine import Engine
+from regenv.envs.horizon import HasHorizon
 from regenv.envs.rendering import RENDER_MODES, check_render_mode, render_ansi, render_frame
+from regenv.envs.words import check_keywords
 from regenv.errors import OptionError
 
 AUTORESET_NAMES = {mode.value.lower(): mode for mode in AutoresetMode} | {
@@ -21,20 +23,20 @@ AUTORESET_NAMES = {mode.value.lower(): mode for mode in AutoresetMode} | {
 }
 
 
-class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
+class RegistrationVectorEnv(HasHorizon, VectorEnv[Any, Any, Any]):
     """B registrations side by side. Lane i seeded s is, step for step, the single environment seeded s + i.
 
     Args:
         task: The id; filled in by ``gym.make_vec``.
         num_envs: Number of lanes, B.
         autoreset_mode: ``"NextStep"`` (default), ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enumeration.
-        max_episode_steps: Another word for ``horizon``, as ``gym.make_vec`` passes it.
+        max_episode_steps: Gymnasium's word for ``horizon``; the smaller of the two holds.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
         preset: A published decision process.
         **keywords: Fields of :class:`regenv.envs.config.Config`.
 
     Raises:
-        ValueError: On a bad keyword or value; the message names the nearest.
+        OptionError: On a bad keyword (a TypeError too) or value; the message names the nearest.
     """
 
     metadata = {
@@ -53,6 +55,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         preset: str | None = None,
         **keywords: Any,
     ) -> None:
+        check_keywords(task, keywords, ("num_envs", "autoreset_mode", *KEYWORDS))
         check_render_mode(render_mode)
         if num_envs < 1:
             raise OptionError(f"num_envs must be at least 1, got {num_envs}")
@@ -68,11 +71,6 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
         self._generators: list[np.random.Generator] = []
         self._seeds: list[int] = []
         self._over = np.zeros(num_envs, dtype=bool)
-
-    @property
-    def config(self) -> Any:
-        """The configuration, defaults filled in."""
-        return self._engine.config
 
     @property
     def reward(self) -> Any:
@@ -209,6 +207,7 @@ class RegistrationVectorEnv(VectorEnv[Any, Any, Any]):
             generator, used = seeding.np_random(value)
             self._generators[lane : lane + 1] = [generator]
             self._seeds[lane : lane + 1] = [used]
+            self._engine.seeded(lane)
 
     def _reset_mask(self, mask: Any) -> NDArray[np.bool_]:
         if mask is None:

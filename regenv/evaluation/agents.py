@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from regenv.errors import near_miss
-from regenv.evaluation.method import AgentError
+from regenv.evaluation.method import AgentError, source_of
 from regenv.fields import ENV_KEYWORDS, FieldError, table
 
 
@@ -49,8 +48,7 @@ def load_agent(spec: str, seed: int = 0) -> Any:
             raise AgentError(f"{spec} must take the keyword seed: def factory(seed: int) -> agent ({error})") from error
     if not (callable(getattr(agent, "register", None)) or callable(getattr(agent, "act", None))):
         raise AgentError(
-            f"{spec} gave {type(agent).__name__}, which has neither act(observation) nor register(fixed, "
-            "moving, initial)"
+            f"{spec} gave {type(agent).__name__}, which has neither act(observation) nor register(problem)"
         )
     return agent
 
@@ -94,11 +92,5 @@ def environment_keywords(agent: Any) -> dict[str, Any]:
 
 def code_digest(spec: str) -> str:
     """Hash of the policy file or of the factory's source, so that a changed agent is not taken for the old one."""
-    if spec.endswith(".onnx"):
-        path: str | None = spec
-    else:
-        found = importlib.util.find_spec(spec.partition(":")[0])
-        path = found.origin if found is not None else None
-    if path is None or not os.path.isfile(path):
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    path = source_of(spec)
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.points import fit_affine
 from regenv.core.scene import Scene
+from regenv.poses import make_poses
 from regenv.poses.base import PoseModel
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ class Answer(Protocol):
         """Where fixed physical points ``(N, d)`` come to lie in the moving image, mm."""
         ...
 
+    def posed(self) -> Posed:
+        """The same as a renderer takes it."""
+        ...
+
+
+class Posed(NamedTuple):
+    """A pose, its model, and the scene in which the two say where a point goes."""
+
+    poses: Any
+    pose: FloatArray
+    scene: Scene
+
 
 @dataclass(frozen=True, eq=False)
 class PoseAnswer:
@@ -60,12 +73,17 @@ class PoseAnswer:
         """See :class:`Answer`."""
         return self.poses.carry(self.pose, points, self.scene)
 
+    def posed(self) -> Posed:
+        """See :class:`Answer`."""
+        return Posed(self.poses, self.pose, self.scene)
+
 
 @dataclass(frozen=True, eq=False)
 class LinearAnswer:
     """A matrix ``(d + 1, d + 1)``, fixed to moving, where the environment's poses are none."""
 
     matrix: FloatArray
+    scene: Scene
 
     @property
     def value(self) -> Any:
@@ -76,23 +94,27 @@ class LinearAnswer:
         """See :class:`Answer`."""
         return transform_points(self.matrix, points)
 
+    def posed(self) -> Posed:
+        """See :class:`Answer`."""
+        return Posed(make_poses("affine", self.scene.ndim), self.matrix, self.scene)
+
 
 @dataclass(frozen=True, eq=False)
 class FieldAnswer:
-    """``T(F x) = A F (x + u(x))``, F the scene's frame and u a cubic B-spline on a cube about its origin.
+    """``T(F x) = A F (x + u(x))``, F the scene's frame and u a cubic B-spline on a box about its origin.
 
     Attributes:
         matrix: ``(d + 1, d + 1)``, A.
         lattice: ``(d, *lattice)`` int16 coefficients of u along the frame's axes, in units of ``scale_mm``.
         scale_mm: That unit.
-        extent_mm: Width of the cube; beyond it u is held at the cube's surface.
+        extent_mm: ``(d,)`` widths of the box; beyond it u is held at the box's surface.
         scene: Of the case.
     """
 
     matrix: FloatArray
     lattice: NDArray[np.int16]
     scale_mm: float
-    extent_mm: float
+    extent_mm: FloatArray
     scene: Scene
 
     @property
@@ -100,7 +122,7 @@ class FieldAnswer:
         """See :class:`Answer`."""
         return {
             "matrix": self.matrix.tolist(),
-            "extent_mm": self.extent_mm,
+            "extent_mm": self.extent_mm.tolist(),
             "scale_mm": self.scale_mm,
             "lattice": base64.b64encode(self.lattice.astype("<i2").tobytes()).decode(),
         }
@@ -117,6 +139,28 @@ class FieldAnswer:
         u = np.empty((1, *local.shape))
         run_lanes(evaluate_lanes, 1, np.ascontiguousarray(coefficients, np.float32), cells + 3, t, -1, u, threads=1)
         return transform_points(self.matrix @ self.scene.frame, local + u[0])
+
+    def posed(self) -> Posed:
+        """See :class:`Answer`."""
+        return Posed(_Lattice(self), np.zeros(0), replace(self.scene, alignment=self.matrix))
+
+
+@dataclass(frozen=True)
+class _Lattice:
+    """What a renderer asks of a pose model, for the one pose that a field is."""
+
+    field: FieldAnswer
+    name = "field"
+    sampling = "lattice"
+
+    def lattices(self, poses: FloatArray) -> NDArray[np.float32]:
+        """See :class:`regenv.poses.base.PoseModel`."""
+        return (self.field.lattice * np.float32(self.field.scale_mm))[None].astype(np.float32)
+
+    def lattice_scale_offset(self, view_local: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Scale and offset ``(d,)`` from view index to lattice coordinate."""
+        per_mm = (self.field.lattice.shape[-1] - 3) / self.field.extent_mm
+        return np.diag(view_local)[:-1] * per_mm, (view_local[:-1, -1] + self.field.extent_mm / 2) * per_mm
 
 
 def answer_of(transform: sitk.Transform, scene: Scene, poses: PoseModel) -> Answer:
@@ -135,15 +179,16 @@ def answer_of(transform: sitk.Transform, scene: Scene, poses: PoseModel) -> Answ
 
 
 def _field_of(transform: sitk.Transform, scene: Scene) -> FieldAnswer:
-    """The spline nearest to a field at regular samples of the cube about the fixed image."""
+    """The spline nearest to a field at regular samples of the fixed image, beyond which methods know no field."""
     import SimpleITK as sitk
 
     from regenv.core.deformation_fit import spline_matrix
 
     d, cells = scene.ndim, CELLS[scene.ndim]
     samples = 2 * cells + 1
-    extent = 2 * float(np.abs(transform_points(scene.to_frame, scene.fixed_grid.corners())).max())
-    local = Grid.centred((samples,) * d, (extent / (samples - 1),) * d)
+    reach = np.abs(transform_points(scene.to_frame, scene.fixed_grid.corners())).max(axis=0)
+    extent = np.maximum(2 * reach, 1.0)  # one slice has a thickness
+    local = Grid.centred((samples,) * d, tuple(extent / (samples - 1)))
     grid = local.moved_by(scene.frame)
     place = (grid.origin, grid.spacing, grid.direction.ravel().tolist())
     field = sitk.TransformToDisplacementField(transform, sitk.sitkVectorFloat64, grid.size, *place)
@@ -177,7 +222,7 @@ def read_answer(value: Any, scene: Scene, poses: PoseModel) -> Answer:
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == poses.origin.ndim:
         return PoseAnswer(poses.checked(array), poses, scene)
-    return LinearAnswer(_checked_matrix(array, scene.ndim))
+    return LinearAnswer(_checked_matrix(array, scene.ndim), scene)
 
 
 def _checked_matrix(array: FloatArray, ndim: int) -> FloatArray:
@@ -196,11 +241,13 @@ def _read_field(value: Mapping[str, Any], scene: Scene) -> FieldAnswer:
     text, scale, extent = value["lattice"], value["scale_mm"], value["extent_mm"]
     if not isinstance(text, str) or len(text) > LARGEST_TEXT:
         raise ValueError(f"a field's lattice is base64 text of at most {LARGEST_TEXT} characters")
-    if not all(isinstance(n, int | float) and np.isfinite(n) and n > 0 for n in (scale, extent)):
-        raise ValueError(f"a field's scale_mm and extent_mm are positive numbers, got {scale!r} and {extent!r}")
+    sizes = [scale, *extent] if isinstance(extent, list) and len(extent) == d else [None]
+    if not all(isinstance(n, int | float) and np.isfinite(n) and n > 0 for n in sizes):
+        raise ValueError(f"a field has scale_mm and {d} extent_mm, positive numbers, got {scale!r} and {extent!r}")
     numbers = np.frombuffer(base64.b64decode(text, validate=True), "<i2")
     side = round((len(numbers) / d) ** (1 / d))
     if side < 4 or side**d * d != len(numbers):
         raise ValueError(f"a field's lattice holds {d} cubes of numbers, got {len(numbers)}")
     matrix = _checked_matrix(np.asarray(value["matrix"], dtype=np.float64), d)
-    return FieldAnswer(matrix, numbers.reshape(d, *[side] * d).astype(np.int16), float(scale), float(extent), scene)
+    lattice = numbers.reshape(d, *[side] * d).astype(np.int16)
+    return FieldAnswer(matrix, lattice, float(scale), np.array(extent, dtype=np.float64), scene)

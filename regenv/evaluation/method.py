@@ -167,20 +167,24 @@ def short_name(spec: str) -> str:
     return "agent"
 
 
+def source_of(spec: str) -> Path | None:
+    """The policy file, or the file of the module, that an agent's name means; None where there is none."""
+    try:
+        module = None if spec.endswith(".onnx") else importlib.util.find_spec(spec.partition(":")[0])
+    except (ImportError, ValueError):  # ValueError: __main__ has no spec
+        return None
+    path = spec if spec.endswith(".onnx") else module and module.origin
+    return Path(path).resolve() if path and Path(path).is_file() else None
+
+
 def commit_of(spec: str) -> str:
     """The commit of the repository that holds an agent's module, or nothing where none does.
 
     A policy file has no code of its own, and git would read the settings of whatever folder it lies in.
     """
-    if spec.endswith(".onnx"):
+    path = source_of(spec)
+    if path is None or spec.endswith(".onnx"):
         return ""
-    try:
-        found = importlib.util.find_spec(spec.partition(":")[0])
-    except (ImportError, ValueError):  # ValueError: __main__ has no spec
-        return ""
-    if found is None or found.origin is None or not Path(found.origin).is_file():
-        return ""
-    path = Path(found.origin).resolve()
     git = ["git", "-C", str(path.parent)]
     options: Mapping[str, Any] = {"check": True, "capture_output": True, "text": True, "timeout": 20}
     try:

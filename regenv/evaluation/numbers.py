@@ -30,8 +30,8 @@ def _array(numbers: Any) -> FloatArray:
 
 
 def grid_to_json(grid: Grid) -> list[Any]:
-    """Size, spacing, origin and direction."""
-    return [list(grid.size), rounded(grid.spacing), rounded(grid.origin), rounded(grid.direction)]
+    """Size, spacing, origin and direction; what is multiplied by hundreds of voxels has three more digits."""
+    return [list(grid.size), rounded(grid.spacing, 12), rounded(grid.origin), rounded(grid.direction, 12)]
 
 
 def grid_from_json(record: Any) -> Grid:

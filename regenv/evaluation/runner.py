@@ -1,8 +1,8 @@
 """Runs an agent on a track and writes its leaderboard row.
 
-The environment is on the test split and tells nothing of the truth; the runner measures by the track's numbers. An
-agent that runs in this process could read either, so a row is a claim until others have reproduced it. Every finished
-case is on disk before the next begins.
+The environment is on the test split, where its interface tells nothing of the truth; the runner measures by the track's
+numbers. An agent that runs in this process can reach either, so a row is a claim until others have reproduced it. Every
+finished case is on disk before the next begins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from regenv.data.cache import progress
 from regenv.data.pair import ImagePair
 from regenv.evaluation.agents import code_digest, environment_keywords, load_agent
 from regenv.evaluation.answers import Answer, PoseAnswer, answer_of
-from regenv.evaluation.cases import generator_of, track_dataset
+from regenv.evaluation.cases import generator_of, load_pair, track_dataset
 from regenv.evaluation.episodes import Episode, PartialRun, RunError
 from regenv.evaluation.method import AgentError, describe
 from regenv.evaluation.score import case_score
@@ -138,7 +138,7 @@ class CaseRunner:
     def _at_once(self, case: TrackCase) -> Ended:
         import time
 
-        pair = self._dataset.load(self._index(case))
+        pair = load_pair(self._dataset, case)
         _check_geometry(case, self.track.config().imaging.scene(pair))
         problem = problem_of(pair, case, uses_truth=self.method.uses_truth)
         began = time.perf_counter()
@@ -148,16 +148,11 @@ class CaseRunner:
             return None, case.answer(case.start.tolist()), seconds
         return None, answer_of(found, case.scene, case.poses), seconds
 
-    def _index(self, case: TrackCase) -> int:
-        ids = self._dataset.ids
-        return int(case.pair) if self.track.split == "test" else ids.index(case.pair)
-
 
 def problem_of(pair: ImagePair, case: TrackCase, *, uses_truth: bool = False) -> Problem:
     """A case as a method that answers at once is given it; the truth only where it declares that it uses it."""
     from regenv.core.sitk import image_to_sitk, mask_to_sitk, matrix_to_sitk
 
-    given = case.poses.takes_alignment and pair.alignment is not None
     return Problem(
         fixed=image_to_sitk(pair.fixed),
         moving=image_to_sitk(pair.moving),
@@ -167,7 +162,7 @@ def problem_of(pair: ImagePair, case: TrackCase, *, uses_truth: bool = False) ->
         moving_mask=mask_to_sitk(pair.moving_mask, pair.moving.grid),
         cameras=pair.cameras,
         slice_mm=case.scene.slice_mm,
-        alignment=matrix_to_sitk(pair.alignment) if given and pair.alignment is not None else None,
+        alignment=matrix_to_sitk(case.scene.alignment) if case.poses.takes_alignment else None,
         truth=case.poses.to_sitk_transform(case.target.pose, case.scene) if uses_truth else None,
     )
 
@@ -278,7 +273,7 @@ def run(
 def save_bound_track(track: Track, out: Path) -> None:
     """Keeps the numbers of a track that does not ship beside its rows, which are verified against them."""
     if ":" in track.dataset or track.name not in track_names():
-        track.save(out / track.name)
+        track.save(out / track.name / f"{track.name}.toml")
 
 
 def _finished(folder: Path, wanted: Submission) -> tuple[Submission, tuple[Episode, ...]] | None:

@@ -10,11 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from regenv import fields
 from regenv.evaluation.episodes import EPISODES, Episode, write_episodes
 from regenv.evaluation.method import Method
 from regenv.evaluation.score import SCORE_VERSION
-from regenv.evaluation.toml import dumps
 from regenv.evaluation.track import Track
 from regenv.files import write_atomically
 from regenv.reading import UnsafeFileError, gunzip_lines, parse_json, parse_toml, read_bounded
@@ -26,17 +27,7 @@ HEADER_BYTES = 64 << 10
 EPISODES_BYTES = 16 << 20
 UNPACKED_BYTES = 256 << 20
 LINE_BYTES = 1 << 20
-PACKAGES = (
-    "regenv",
-    "gymnasium",
-    "numpy",
-    "numba",
-    "scipy",
-    "SimpleITK",
-    "torch",
-    "onnxruntime",
-    "stable-baselines3",
-)
+PACKAGES = ("regenv", "gymnasium", "numpy", "numba", "scipy", "SimpleITK", "torch", "onnxruntime", "stable-baselines3")
 
 
 @dataclass(frozen=True)
@@ -114,22 +105,9 @@ class Submission:
 
     def write_header(self, folder: Path) -> None:
         """Writes ``submission.toml`` alone, whole or not at all."""
-        document = {
-            "schema": self.schema,
-            "row": self.row,
-            "track": self.track,
-            "track_digest": self.track_digest,
-            "score_version": self.score_version,
-            "cases": self.cases,
-            "seeds": list(self.seeds),
-            "agent": self.agent,
-            "agent_digest": self.agent_digest,
-            "timing": self.timing,
-            "method": asdict(self.method),
-            "env_kwargs": dict(self.env_kwargs),
-            "versions": dict(self.versions),
-        }
-        write_atomically(folder / HEADER, dumps(document).encode())
+        document = {"schema": self.schema, **asdict(self)}  # plain entries come before tables, whatever the order
+        document["env_kwargs"] = {k: v for k, v in self.env_kwargs.items() if v is not None}  # TOML has no null
+        write_atomically(folder / HEADER, tomli_w.dumps(document).encode())
 
 
 def read_document(folder: Path) -> dict[str, Any]:

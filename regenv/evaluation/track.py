@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
+from regenv import fields
 from regenv.core.geometry import FloatArray
 from regenv.core.points import mean_error
 from regenv.core.scene import Scene, Target
@@ -25,7 +27,6 @@ from regenv.errors import near_miss
 from regenv.evaluation.answers import Answer, read_answer
 from regenv.evaluation.numbers import rounded, scene_from_json, scene_to_json, target_from_json, target_to_json
 from regenv.evaluation.score import SCORE_VERSION, Scale
-from regenv.evaluation.toml import dumps
 from regenv.files import write_atomically
 from regenv.poses.base import PoseModel
 from regenv.reading import gunzip, parse_json, parse_toml, read_bounded
@@ -120,7 +121,7 @@ class Track:
         name: Such as ``"ctcbct-rigid"``.
         title: One line.
         env_id: The environment.
-        dataset: ``"phantom"``, or ``"folder:"`` for a template and ``"folder:PATH"`` once it is bound to data.
+        dataset: ``"phantom"``; ``"folder:"`` of somebody's own pairs, ``"folder:PATH"`` once it is bound to them.
         split: Nearly always ``"test"``.
         field_of_view: Of the embedded anatomy.
         generator: Name and version of what made the pairs.
@@ -146,6 +147,10 @@ class Track:
     starts: Mapping[str, Any] = field(default_factory=dict)
     cases: tuple[TrackCase, ...] = ()
 
+    def __post_init__(self) -> None:
+        fields.name("the track's name", self.name)  # a stranger's track comes beside a stranger's rows
+        fields.text("the track's title", self.title)
+
     @property
     def is_template(self) -> bool:
         """Whether the cases have still to be derived from a folder of real pairs."""
@@ -154,9 +159,7 @@ class Track:
     @cached_property
     def digest(self) -> str:
         """Hash of every number of the task. The folder's path is no part of it, and no pixel is."""
-        header = self._header()
-        header["dataset"] = self.dataset.partition(":")[0]
-        document = [header, [case.to_json() for case in self.cases]]
+        document = [self._header(), [case.to_json() for case in self.cases]]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
     @cached_property
@@ -192,7 +195,7 @@ class Track:
             "name": self.name,
             "title": self.title,
             "env_id": self.env_id,
-            "dataset": self.dataset,
+            "dataset": "folder:" if ":" in self.dataset else self.dataset,  # a path tells of its user's machine
             "split": self.split,
             "field_of_view": self.field_of_view,
             "generator": self.generator,
@@ -202,23 +205,21 @@ class Track:
             "starts": dict(self.starts),
         }
 
-    def save(self, folder: Path) -> Path:
-        """Writes the track's files into a folder, each whole or not at all, and returns the header's path.
+    def save(self, path: Path) -> Path:
+        """Writes the header to ``path`` and the cases beside it, each whole or not at all, and returns ``path``.
 
-        A bound track is written with ``folder:`` as its data set, since a path says something of its user's machine.
+        A track on somebody's own pairs is written with ``folder:`` as its data set.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         header = self._header()
-        header["dataset"] = "folder:" if ":" in self.dataset else self.dataset
         tables = {key: header.pop(key) for key in ("limits", "starts")}
         if self.cases:
-            header["cases"] = f"{self.name}.json.gz"
+            header["cases"] = f"{path.stem}.json.gz"
             header["digest"] = self.digest
             records = ",\n".join(json.dumps(case.to_json(), separators=(",", ":")) for case in self.cases)
             # No name and no time in the gzip header: the same cases give the same file.
-            write_atomically(folder / header["cases"], gzip.compress(f"[{records}]\n".encode(), 9, mtime=0))
-        path = folder / f"{self.name}.toml"
-        write_atomically(path, dumps({**header, **tables}).encode())
+            write_atomically(path.with_name(header["cases"]), gzip.compress(f"[{records}]\n".encode(), 9, mtime=0))
+        write_atomically(path, tomli_w.dumps({**header, **tables}).encode())
         return path
 
 
@@ -265,7 +266,7 @@ def read_track(path: Path) -> Track:
     except KeyError as error:
         raise TrackError(f"{path} is no track: it lacks {error}") from error
     except (OSError, EOFError, ValueError, TypeError) as error:
-        raise TrackError(f"{path}: the cases in {header.get('cases')!r} cannot be read: {error}") from error
+        raise TrackError(f"{path}, or its cases {header.get('cases')!r}, cannot be read: {error}") from error
     if cases and header.get("digest") != track.digest:
         raise TrackError(
             f"{path} states the digest {header.get('digest')}, its numbers have {track.digest}: the file was changed; "

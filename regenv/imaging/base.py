@@ -49,11 +49,9 @@ class Visibility(Protocol):
 
     def load(self, lane: int, scene: Scene) -> None:
         """Told when a lane gets a new case."""
-        ...
 
     def sees(self, poses: NDArray[np.float64], lanes: slice) -> NDArray[np.bool_]:
         """Which of some lanes ``(B,)`` would show anything at their poses."""
-        ...
 
 
 class Imaging:

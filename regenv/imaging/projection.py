@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.camera import detector_pixels, index_rays
-from regenv.core.projection import sees, windowed_sums
+from regenv.core.projection import sees
+from regenv.core.rays import Rays
 from regenv.core.resample import volume_planes
 from regenv.core.scene import Scene
 from regenv.data.pair import ImagePair
@@ -16,13 +16,12 @@ from regenv.errors import DataError
 from regenv.imaging.base import Imaging, Visibility
 from regenv.imaging.case import Case
 from regenv.imaging.renderer import ALL, LevelBuffers, Renderer, render_one
-from regenv.imaging.view import SINGLE_VIEWS, Level, View
+from regenv.imaging.view import SINGLE_VIEWS, View
 from regenv.poses.base import PoseModel
 
 WHOLE = 0.99
 """A pixel of the view counts where all it is blended from is in the mask: a missing depth next to it would be near."""
 
-_Rays = tuple[NDArray[np.float64], NDArray[np.float64]]
 Volumes = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 """Addresses, shapes, spacings, sources and rays of the lanes' volumes."""
 
@@ -68,55 +67,13 @@ class Projection(Imaging):
         return CameraVisibility(poses, view, lanes, self.beyond)
 
 
-class Rays:
-    """Rays of many lanes from the source of each camera to the pixels of one level of a view.
-
-    Args:
-        view: What is seen on the detectors; one plane for each camera.
-        level: Of the view.
-        lanes: Number of lanes, B.
-
-    Attributes:
-        planes: ``(B, V, 3, 2)`` in pixels of the detectors.
-    """
-
-    def __init__(self, view: View, level: Level, lanes: int) -> None:
-        self._level, self._local = level, view.local(level)
-        self.planes = np.zeros((lanes, len(level.planes), 3, 2))
-        self.shapes = np.zeros((lanes, 3), np.int64)
-        self._to_index = np.tile(np.eye(4), (lanes, 1, 1))
-        self._scenes: list[Scene | None] = [None] * lanes
-
-    def load(self, lane: int, scene: Scene) -> None:
-        """Gives a lane the cameras and the volume of its new case."""
-        for v, camera in enumerate(scene.cameras):
-            plane = self._level.planes[v] * self._local[0, 0]  # mm about the middle of the detector
-            plane[0] += self._local[:2, 2]
-            self.planes[lane, v] = detector_pixels(camera, plane)
-        self._to_index[lane] = scene.moving_grid.physical_to_index
-        self.shapes[lane] = scene.moving_grid.shape
-        self._scenes[lane] = scene
-
-    def cast(self, matrices: NDArray[np.float64], lanes: slice) -> _Rays:
-        """Sources ``(B, V, 3)`` and pixels ``(B, V, 3, 3)`` of some lanes in indices of their volumes."""
-        world_to_index = self._to_index[lanes] @ matrices
-        planes = self.planes[lanes]
-        sources, rays = np.zeros((*planes.shape[:2], 3)), np.zeros((*planes.shape[:2], 3, 3))
-        for i, (scene, views) in enumerate(zip(self._scenes[lanes], planes, strict=True)):
-            assert scene is not None
-            for v, camera in enumerate(scene.cameras):
-                source, ray = index_rays(camera, views[v][None], world_to_index[i][None])
-                sources[i, v], rays[i, v] = source[0], ray[0, 0]
-        return sources, rays
-
-
 class CameraVisibility:
     """See :class:`regenv.imaging.base.Visibility`: no source lies inside the volume, and each camera's rays meet it."""
 
     def __init__(self, poses: PoseModel, view: View, lanes: int, beyond: bool) -> None:
         self._poses: Any = poses
         self._size = view.levels[0].size
-        self._rays = Rays(view, view.levels[0], lanes)
+        self._rays = Rays(view.detector_planes(view.levels[0]), lanes)
         self._beyond = beyond
 
     def load(self, lane: int, scene: Scene) -> None:
@@ -132,16 +89,13 @@ class CameraVisibility:
 class ProjectionRenderer(Renderer):
     """Casts rays through the moving volume; a pose T maps world to volume points."""
 
-    def __init__(
-        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
-    ) -> None:
-        super().__init__(view, lanes, poses, threads)
-        self._to_index = np.tile(np.eye(4), (lanes, 1, 1))
-        self._shapes = np.zeros((lanes, 3), np.int64)
-        self._spacings = np.zeros((lanes, 3))
-        self._windows = np.zeros((lanes, 2), np.float32)
-        self._outside = np.zeros(lanes, np.float32)
-        self._rays = [Rays(view, level.level, lanes) for level in self.levels]
+    def _prepare(self, device: str) -> None:
+        self._to_index = np.tile(np.eye(4), (self.lanes, 1, 1))
+        self._shapes = np.zeros((self.lanes, 3), np.int64)
+        self._spacings = np.zeros((self.lanes, 3))
+        self._windows = np.zeros((self.lanes, 2), np.float32)
+        self._outside = np.zeros(self.lanes, np.float32)
+        self._rays = [Rays(self.view.detector_planes(buffers.level), self.lanes) for buffers in self.levels]
         self._raw = [np.zeros_like(b.moved) for b in self.levels]
 
     def load(self, lane: int, case: Case) -> None:
@@ -180,16 +134,4 @@ class ProjectionRenderer(Renderer):
             volumes = (self._addresses[lanes], self._shapes[lanes], self._spacings[lanes], sources, pixels)
             self._cast(volumes, raw[lanes], buffers.valid[lanes])
             low, high = (np.ascontiguousarray(w) for w in self._windows[lanes].T)
-            windowed_sums(
-                raw[lanes],
-                buffers.valid[lanes],
-                low,
-                high,
-                self._outside[lanes],
-                buffers.fixed[lanes],
-                buffers.mask[lanes],
-                buffers.moved[lanes],
-                buffers.moved_u8[lanes],
-                buffers.sums[lanes],
-                threads=self.threads,
-            )
+            buffers.window(raw[lanes], low, high, self._outside[lanes], lanes, self.threads)

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.projection import windowed_sums
 from regenv.core.resample import array_addresses, render, render_with_sums
 from regenv.imaging.case import Case
 from regenv.imaging.view import Level, View
 from regenv.poses.base import PoseModel
 
 ALL = slice(None)
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 
 class LevelBuffers:
@@ -37,8 +40,17 @@ class LevelBuffers:
         self.moved_u8 = np.zeros(shape, np.uint8)
         self.valid = np.zeros(shape, np.uint8)
         self.sums = np.zeros((lanes, 7))
-        d = view.ndim
-        self.to_physical = np.tile(np.eye(d + 1), (lanes, 1, 1))
+        self.to_physical = np.tile(np.eye(view.ndim + 1), (lanes, 1, 1))
+
+    def outputs(self, lanes: slice) -> tuple[Floats, Bytes, Floats, Bytes, NDArray[np.float64], Bytes]:
+        """Moved, valid, fixed, mask, sums and moved bytes of some lanes, as kernels that fill in sums take them."""
+        moved, fixed = (self.moved[lanes], self.valid[lanes]), (self.fixed[lanes], self.mask[lanes])
+        return (*moved, *fixed, self.sums[lanes], self.moved_u8[lanes])
+
+    def window(self, raw: Floats, low: Floats, high: Floats, outer: Floats, lanes: slice, threads: int | None) -> None:
+        """Takes what was rendered on some lanes: windowed by ``low`` and ``high`` ``(B,)``, and the sums."""
+        moved, valid, fixed, mask, sums, moved_u8 = self.outputs(lanes)
+        windowed_sums(raw, valid, low, high, outer, fixed, mask, moved, moved_u8, sums, threads=threads)
 
 
 class Renderer:
@@ -50,6 +62,9 @@ class Renderer:
         poses: The pose model.
         threads: Threads for more than one lane; None for the default.
         device: A torch device, where the renderer needs one.
+
+    Raises:
+        OptionError: If there is no such device on this machine.
     """
 
     def __init__(
@@ -66,6 +81,10 @@ class Renderer:
         self._addresses = np.zeros(lanes, np.int64)
         self._shapes = np.zeros((lanes, d), np.int64)
         self._backgrounds = np.zeros(lanes, np.float32)
+        self._prepare(device)
+
+    def _prepare(self, device: str) -> None:
+        """Makes room for what a subclass needs besides."""
 
     def load(self, lane: int, case: Case) -> None:
         """Puts a case on a lane and renders its fixed image and mask."""
@@ -86,34 +105,16 @@ class Renderer:
 
     def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
         """Renders the moved images of some lanes, and the sums, at the poses of all lanes ``(B, ...)``."""
-        d = self.view.ndim
         base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
+        images, shapes, outside = self._addresses[lanes], self._shapes[lanes], self._backgrounds[lanes]
         for buffers in self.levels:
-            render_with_sums(
-                self._addresses[lanes],
-                self._shapes[lanes],
-                np.ascontiguousarray((base @ buffers.to_physical[lanes])[:, :d]),
-                buffers.level.planes,
-                self._backgrounds[lanes],
-                buffers.moved[lanes],
-                buffers.valid[lanes],
-                buffers.fixed[lanes],
-                buffers.mask[lanes],
-                buffers.sums[lanes],
-                buffers.moved_u8[lanes],
-                threads=self.threads,
-            )
+            matrices, planes = np.ascontiguousarray((base @ buffers.to_physical[lanes])[:, :-1]), buffers.level.planes
+            render_with_sums(images, shapes, matrices, planes, outside, *buffers.outputs(lanes), threads=self.threads)
 
     def observation(self, dtype: np.dtype, lanes: slice = ALL) -> NDArray:
         """Observations ``(B, *view.shape)`` of some lanes; fresh memory each time."""
-        if dtype == np.uint8:
-            fixed, moved = "fixed_u8", "moved_u8"
-        else:
-            fixed, moved = "fixed", "moved"
-        return self.view.stack(
-            [getattr(level, fixed)[lanes] for level in self.levels],
-            [getattr(level, moved)[lanes] for level in self.levels],
-        )
+        fixed, moved = ("fixed_u8", "moved_u8") if dtype == np.uint8 else ("fixed", "moved")
+        return self.view.stack(*([getattr(level, name)[lanes] for level in self.levels] for name in (fixed, moved)))
 
     def _render_fixed(self, buffers: LevelBuffers, lane: int, case: Case) -> None:
         one = slice(lane, lane + 1)
@@ -137,15 +138,5 @@ def render_one(
     valid: NDArray[np.uint8],
 ) -> None:
     """Renders one image on planes ``(S, 3, d)`` into ``(1, S, H, W)`` buffers; ``matrix`` maps view to image index."""
-    d = volume.ndim
-    addresses, shapes = array_addresses([volume])
-    render(
-        addresses,
-        shapes,
-        np.ascontiguousarray(matrix[None, :d]),
-        planes,
-        np.array([background], np.float32),
-        out,
-        valid,
-        threads=1,
-    )
+    matrices, backgrounds = np.ascontiguousarray(matrix[None, : volume.ndim]), np.array([background], np.float32)
+    render(*array_addresses([volume]), matrices, planes, backgrounds, out, valid, threads=1)

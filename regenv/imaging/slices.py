@@ -5,38 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.projection import windowed_sums
 from regenv.core.resample import orthogonal_planes, render
 from regenv.errors import DataError
 from regenv.imaging.base import Imaging, ImagingWords
 from regenv.imaging.case import Case
 from regenv.imaging.renderer import ALL, LevelBuffers, Renderer
-from regenv.imaging.view import SINGLE_VIEWS, View
-from regenv.poses.base import PoseModel
+from regenv.imaging.view import SINGLE_VIEWS
 
 SAMPLES = 5
 """Planes across the thickness of a slice whose mean is the moved slice."""
 
 
 class SliceRenderer(Renderer):
-    """Renders slices of a volume as thick as those of the fixed image, and where those lie.
+    """Renders slices of a volume as thick as those of the fixed image, and where those lie; one plane for each."""
 
-    Args:
-        view: What is seen; one plane for each slice.
-        lanes: Number of lanes, B.
-        poses: The pose model.
-        threads: Threads for more than one lane.
-        device: The processor.
-    """
-
-    def __init__(
-        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
-    ) -> None:
-        super().__init__(view, lanes, poses, threads)
-        self._centres = [np.zeros((lanes, len(b.level.planes), 3, 3)) for b in self.levels]
-        self._planes = [np.zeros((lanes, len(b.level.planes) * SAMPLES, 3, 3)) for b in self.levels]
-        self._raw = [np.zeros((*_times(b.moved.shape, SAMPLES),), np.float32) for b in self.levels]
-        self._inside = [np.zeros((*_times(b.moved.shape, SAMPLES),), np.uint8) for b in self.levels]
+    def _prepare(self, device: str) -> None:
+        self._centres = [np.zeros((self.lanes, len(b.level.planes), 3, 3)) for b in self.levels]
+        self._planes = [np.repeat(centres, SAMPLES, axis=1) for centres in self._centres]
+        self._raw = [np.repeat(buffers.moved, SAMPLES, axis=1) for buffers in self.levels]
+        self._inside = [np.repeat(buffers.valid, SAMPLES, axis=1) for buffers in self.levels]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`."""
@@ -65,42 +52,15 @@ class SliceRenderer(Renderer):
     def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
         """See :class:`Renderer`."""
         base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
-        count = len(base)
-        zero, one = np.zeros(count, np.float32), np.ones(count, np.float32)
+        volumes, backgrounds = (self._addresses[lanes], self._shapes[lanes]), self._backgrounds[lanes]
+        zero, one = np.zeros_like(backgrounds), np.ones_like(backgrounds)
         for k, buffers in enumerate(self.levels):
             raw, inside = self._raw[k][lanes], self._inside[k][lanes]
             matrices = np.ascontiguousarray((base @ buffers.to_physical[lanes])[:, :3])
-            render(
-                self._addresses[lanes],
-                self._shapes[lanes],
-                matrices,
-                self._planes[k][lanes],
-                self._backgrounds[lanes],
-                raw,
-                inside,
-                threads=self.threads,
-            )
-            shape = buffers.moved[lanes].shape
-            slabs = raw.reshape(count, shape[1], SAMPLES, *shape[2:]).mean(axis=2)
-            middle = inside.reshape(count, shape[1], SAMPLES, *shape[2:])[:, :, SAMPLES // 2]
-            buffers.valid[lanes] = middle
-            windowed_sums(
-                np.ascontiguousarray(slabs),
-                buffers.valid[lanes],
-                zero,
-                one,
-                self._backgrounds[lanes],
-                buffers.fixed[lanes],
-                buffers.mask[lanes],
-                buffers.moved[lanes],
-                buffers.moved_u8[lanes],
-                buffers.sums[lanes],
-                threads=self.threads,
-            )
-
-
-def _times(shape: tuple[int, ...], samples: int) -> tuple[int, ...]:
-    return (shape[0], shape[1] * samples, *shape[2:])
+            render(*volumes, matrices, self._planes[k][lanes], backgrounds, raw, inside, threads=self.threads)
+            buffers.valid[lanes] = inside[:, SAMPLES // 2 :: SAMPLES]
+            slabs = raw.reshape(len(raw), -1, SAMPLES, *raw.shape[2:]).mean(axis=2)
+            buffers.window(np.ascontiguousarray(slabs), zero, one, backgrounds, lanes, self.threads)
 
 
 class Slices(Imaging):

@@ -43,6 +43,7 @@ class View:
         volumetric: Whether a level's planes are the slices of one volume.
         difference: Whether the agent sees moved minus fixed instead of both.
         orthogonal: Whether the planes are the three slices through the middle of a volume.
+        channels_last: Whether the channels of an observation are its last axis instead of its first.
     """
 
     name: str
@@ -53,6 +54,7 @@ class View:
     volumetric: bool
     difference: bool = False
     orthogonal: bool = False
+    channels_last: bool = False
 
     @property
     def extent_mm(self) -> float:
@@ -60,13 +62,19 @@ class View:
         return self.size * self.spacing_mm
 
     @property
+    def channels(self) -> int:
+        """Of an observation: planes, or volumes, of both images or of their difference."""
+        of_one = len(self.levels) if self.volumetric else sum(len(level.planes) for level in self.levels)
+        return of_one * (1 if self.difference else 2)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of an observation, channels first."""
-        if self.volumetric:
-            images = len(self.levels) * (1 if self.difference else 2)
-            return (images, self.size, self.size, self.size)
-        planes = sum(len(level.planes) for level in self.levels) * (1 if self.difference else 2)
-        return (planes, self.size, self.size)
+        """Shape of an observation."""
+        return (*self._sides, self.channels) if self.channels_last else (self.channels, *self._sides)
+
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        return (self.levels[0].size,) * (3 if self.volumetric else 2)
 
     def grid(self, fixed: Grid, level: Level) -> Grid:
         """The view grid of a level: along the fixed grid's axes, about its centre."""
@@ -81,6 +89,13 @@ class View:
         matrix[: self.ndim, self.ndim] = -(self.size - 1) / 2 * spacing
         return matrix
 
+    def detector_planes(self, level: Level) -> NDArray[np.float64]:
+        """Planes ``(S, 3, 2)`` of a level of a 2-D view in mm about the middle of a detector."""
+        local = self.local(level)
+        planes = level.planes * local[0, 0]
+        planes[:, 0] += local[:2, 2]
+        return planes
+
     def stack(self, fixed: list[NDArray], moved: list[NDArray]) -> NDArray:
         """Observations ``(B, *shape)`` from the rendered levels ``(B, S, H, W)`` of both images; a fresh array."""
         batch = fixed[0].shape[0]
@@ -89,7 +104,8 @@ class View:
             parts = [_signed_difference(f, m) for f, m in zip(fixed, moved, strict=True)]
         else:
             parts = [*fixed, *moved]
-        return np.concatenate(parts, axis=1).reshape((batch, *self.shape))
+        stacked = np.concatenate(parts, axis=1).reshape((batch, self.channels, *self._sides))
+        return np.ascontiguousarray(np.moveaxis(stacked, 1, -1)) if self.channels_last else stacked
 
 
 def _signed_difference(fixed: NDArray, moved: NDArray) -> NDArray:

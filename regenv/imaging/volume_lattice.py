@@ -8,28 +8,15 @@ from numpy.typing import NDArray
 from regenv.core.warp import render_warped_with_sums
 from regenv.imaging.case import Case
 from regenv.imaging.renderer import ALL, Renderer
-from regenv.imaging.view import View
-from regenv.poses.base import PoseModel
 
 
 class LatticeRenderer(Renderer):
-    """Renders ``T(x) = A (x + u(x))`` with A given by the case and u by the lattice of a pose.
+    """Renders ``T(x) = A (x + u(x))`` with A given by the case and u by the lattice of a pose."""
 
-    Args:
-        view: What is seen.
-        lanes: Number of lanes, B.
-        poses: The pose model.
-        threads: Threads for more than one lane.
-        device: The processor.
-    """
-
-    def __init__(
-        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
-    ) -> None:
-        super().__init__(view, lanes, poses, threads)
-        d = view.ndim
-        self._directions = np.zeros((lanes, d, d))
-        self._matrices = [np.zeros((lanes, d, d + 1)) for _ in self.levels]
+    def _prepare(self, device: str) -> None:
+        d = self.view.ndim
+        self._directions = np.zeros((self.lanes, d, d))
+        self._matrices = [np.zeros((self.lanes, d, d + 1)) for _ in self.levels]
         self._lattice = [self._poses.lattice_scale_offset(buffers.local) for buffers in self.levels]
 
     def load(self, lane: int, case: Case) -> None:
@@ -44,22 +31,8 @@ class LatticeRenderer(Renderer):
     def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
         """See :class:`Renderer`."""
         lattices = self._poses.lattices(poses[lanes])
+        images = (self._addresses[lanes], self._shapes[lanes])
         for matrices, (scale, offset), buffers in zip(self._matrices, self._lattice, self.levels, strict=True):
-            render_warped_with_sums(
-                self._addresses[lanes],
-                self._shapes[lanes],
-                matrices[lanes],
-                self._directions[lanes],
-                buffers.level.planes,
-                lattices,
-                scale,
-                offset,
-                self._backgrounds[lanes],
-                buffers.moved[lanes],
-                buffers.valid[lanes],
-                buffers.fixed[lanes],
-                buffers.mask[lanes],
-                buffers.sums[lanes],
-                buffers.moved_u8[lanes],
-                threads=self.threads,
-            )
+            where = (matrices[lanes], self._directions[lanes], buffers.level.planes, lattices, scale, offset)
+            given = (*images, *where, self._backgrounds[lanes], *buffers.outputs(lanes))
+            render_warped_with_sums(*given, threads=self.threads)

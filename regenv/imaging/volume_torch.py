@@ -10,34 +10,22 @@ from numpy.typing import NDArray
 from regenv.errors import OptionError, require
 from regenv.imaging.case import Case
 from regenv.imaging.renderer import ALL, Renderer
-from regenv.imaging.view import View
-from regenv.poses.base import PoseModel
 
 
 class TorchRenderer(Renderer):
     """Renders the lanes of cases on a device and brings samples, bytes and sums back into the buffers.
 
-    Args:
-        view: What is seen.
-        lanes: Number of lanes, B.
-        poses: The pose model.
-        threads: Threads for what stays on the CPU (similarities that are no function of the sums).
-        device: A torch device.
+    ``threads`` are for what stays on the CPU (similarities that are no function of the sums).
     """
 
-    def __init__(
-        self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
-    ) -> None:
+    def _prepare(self, device: str) -> None:
         from regenv.core.resample_torch import TorchVolumes
 
-        super().__init__(view, lanes, poses, threads)
         self._torch = require("torch", "agents")
         place = torch_device(device)
-        self._volumes = TorchVolumes(lanes, place)
+        self._volumes = TorchVolumes(self.lanes, place)
         self._fixed = [self._torch.zeros(level.fixed.shape, device=place) for level in self.levels]
-        self._mask = [
-            self._torch.zeros(level.mask.shape, dtype=self._torch.bool, device=place) for level in self.levels
-        ]
+        self._mask = [fixed.bool() for fixed in self._fixed]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`."""

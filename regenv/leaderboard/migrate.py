@@ -4,57 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from regenv.evaluation.score import SCORE_VERSION
 from regenv.evaluation.submission import SCHEMA_VERSION, header_of, read_document, read_episodes
-from regenv.evaluation.track import TrackError, find_track
+from regenv.evaluation.track import find_track
 from regenv.fields import FieldError, shown
 
-SAME_NUMBERS: Mapping[str, str] = {}
+SAME_NUMBERS: Mapping[str, str] = {"ac9cfdf8429f39802f2460b9ecb9572f": "ctcbct-rigid"}
 """Digests that a shipped track had before, where its starts and truths are the same; to the track's name."""
 
 
 def migrate(folder: Path) -> bool:
-    """Rewrites the header of a row of schema 1, whole or not at all; leaves one of the current schema alone.
+    """Rewrites the header of a row that is out of date, whole or not at all; leaves a current one alone.
+
+    A header is out of date if it is of schema 1, or states an earlier digest of the same numbers. No score version
+    changed what a row stores of a case, so the row takes that of its track.
 
     Args:
         folder: Of the row.
 
     Returns:
-        Whether the row was of an earlier schema.
+        Whether the header was rewritten.
 
     Raises:
         OSError: If the header cannot be read or written.
         ValueError: If the row cannot be brought up to date; it is left as it is.
     """
     document = read_document(folder)
-    if document.get("schema") == SCHEMA_VERSION:
+    schema, digest = document.get("schema"), document.get("track_digest")
+    if schema not in (1, SCHEMA_VERSION):
+        raise FieldError(f"schema is {shown(schema)}; only rows of schema 1 and {SCHEMA_VERSION} can be migrated")
+    track = find_track(SAME_NUMBERS[digest]) if isinstance(digest, str) and digest in SAME_NUMBERS else None
+    if track is not None and track.name != document.get("track"):
+        raise FieldError(f"the digest {digest} is of the track {track.name}, not of {shown(document.get('track'))}")
+    if schema == SCHEMA_VERSION and track is None:
         return False
-    if document.get("schema") != 1:
-        raise FieldError(f"schema is {shown(document.get('schema'))}; only rows of schema 1 can be migrated")
-    submission = header_of(_second_schema(document))
+    current = dict(document)
+    if schema == 1:  # only the runner wrote such rows, so their seconds were measured
+        current |= {"schema": 2, "timing": "measured", "score_version": SCORE_VERSION}
+    if track is not None:
+        current |= {"track_digest": track.digest, "score_version": track.score_version}
+    submission = header_of(current)
     read_episodes(folder)  # a row whose episodes the current schema refuses is not brought up to date by half
     submission.write_header(folder)
     return True
-
-
-def _second_schema(first: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of schema 2 from those of schema 1: only the runner wrote such rows, so their seconds were measured."""
-    return {
-        **first,
-        "schema": 2,
-        "timing": "measured",
-        "score_version": SCORE_VERSION,
-        "track_digest": _current_digest(first.get("track_digest"), first.get("track")),
-    }
-
-
-def _current_digest(digest: Any, track: Any) -> Any:
-    """The track's digest today, if the row's is an earlier one of the same numbers; else the row's own, unchanged."""
-    if not isinstance(digest, str) or SAME_NUMBERS.get(digest) != track:
-        return digest
-    try:
-        return find_track(track).digest
-    except TrackError:
-        return digest

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regenv.evaluation.score import PERCENTILES, Summary, harmed, reached, summarise
-from regenv.evaluation.statistics import (
+from regenv.core.statistics import (
     FEWEST_SUBJECTS,
     Interval,
     holm,
@@ -19,12 +18,13 @@ from regenv.evaluation.statistics import (
     share_interval,
     signed_rank_test,
 )
+from regenv.evaluation.score import PERCENTILES, Summary, harmed, reached, summarise
 from regenv.evaluation.submission import Submission
-from regenv.evaluation.track import Track, TrackError, find_track, track_names
+from regenv.evaluation.track import Track, TrackError, track_names
 from regenv.fields import lookalike, printable
 from regenv.files import write_atomically
 from regenv.leaderboard import escape
-from regenv.leaderboard.verify import LEVELS, Verification, find_rows, verify
+from regenv.leaderboard.verify import LEVELS, Verification, find_rows, track_beside, verify
 
 REFERENCE_ROW = "simpleitk-mi"
 ORACLE_ROW = "oracle"
@@ -223,9 +223,10 @@ def leaderboard_page(folder: Path) -> tuple[str, list[str]]:
     parts = [_INTRODUCTION.format(fewest=FEWEST_SUBJECTS)]
     problems: list[str] = []
     ranked = 0
-    for name in track_names():
+    own = {path.stem for path in folder.glob("*/*.toml") if path.stem == path.parent.name}
+    for name in sorted({*track_names(), *own}):
         try:
-            track = _numbers(folder, name)
+            track = track_beside(folder / name, name)
         except TrackError as error:  # of the numbers beside the rows, which came with them
             problems.append(printable(f"{name}: {error}"))
             continue
@@ -236,7 +237,7 @@ def leaderboard_page(folder: Path) -> tuple[str, list[str]]:
         ranked += sum(row.level == "reproduced" for row in rows)
         subjects = len({case.subject for case in track.cases})
         parts.append(
-            f"## {name}\n\n{track.title}. {len(track.cases)} cases of {subjects} "
+            f"## {name}\n\n{escape.markdown(track.title)}. {len(track.cases)} cases of {subjects} "
             f"{'subject' if subjects == 1 else 'subjects'}, track digest `{track.digest}`. A success ends under "
             f"{track.scale.success_mm:g} mm; harmed is over {track.scale.harm_mm:g} mm worse.\n\n"
         )
@@ -264,15 +265,6 @@ def _about(row: TableRow) -> str:
     words = ["regenv", "evaluate", s.track, "--agent", s.agent, *(w for seed in s.seeds for w in ("--seed", str(seed)))]
     about = escape.markdown("; ".join(notes) or method.family)
     return f"- **{escape.markdown(s.row)}**: {about}. {escape.command(words)}\n"
-
-
-def _numbers(folder: Path, name: str) -> Track | None:
-    """The track with its cases; for the user's own pairs from beside the rows, None where there are none."""
-    track = find_track(name)
-    if not track.is_template:
-        return track
-    kept = folder / name / f"{name}.toml"
-    return find_track(str(kept)) if kept.is_file() else None
 
 
 def build(folder: Path, page: Path, *, check: bool = False) -> bool:

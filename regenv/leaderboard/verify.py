@@ -184,28 +184,40 @@ def _read(folder: Path) -> tuple[Submission, tuple[Episode, ...]]:
 
 
 def _track_of(folder: Path, submission: Submission) -> Track | None:
-    """The track of a row: the shipped one; of others the numbers kept beside the rows."""
-    kept = folder.resolve().parent / f"{submission.track}.toml"
+    beside = folder.resolve().parent
     try:
-        if submission.track in track_names():
-            track = find_track(submission.track)
-            if not track.is_template:
-                return track
-            if not kept.is_file():
-                return None
-            template, track = track, read_track(kept)
-            if replace(track, cases=(), generator="").digest != replace(template, generator="").digest:
-                raise _RefusedError(
-                    Failure("track-digest", f"{kept.name} beside the row is not the track of that name")
-                )
-            return track
-        if not kept.is_file():
-            raise _RefusedError(
-                Failure("unknown-track", f"there is no track {submission.track!r}, neither shipped nor beside the row")
-            )
-        return read_track(kept)
+        return track_beside(beside, submission.track)
     except TrackError as error:
-        raise _RefusedError(Failure("track-digest", str(error))) from error
+        known = submission.track in track_names() or (beside / f"{submission.track}.toml").is_file()
+        raise _RefusedError(Failure("track-digest" if known else "unknown-track", str(error))) from error
+
+
+def track_beside(folder: Path, name: str) -> Track | None:
+    """The shipped track of that name; of others the numbers kept in the folder of its rows.
+
+    Returns:
+        None for a shipped template whose numbers are not there.
+
+    Raises:
+        TrackError: If there is no such track, or the numbers are those of another.
+    """
+    kept = folder / f"{name}.toml"
+    if name in track_names():
+        shipped = find_track(name)
+        if not shipped.is_template:
+            return shipped
+        if not kept.is_file():
+            return None
+    elif not kept.is_file():
+        raise TrackError(f"there is no track {name!r}, neither shipped nor beside the row")
+    track = read_track(kept)
+    if track.is_template or track.name != name:
+        raise TrackError(f"{kept.name} beside the row holds no cases of a track {name!r}")
+    if name in track_names() and (
+        replace(track, cases=(), generator="").digest != replace(shipped, generator="").digest
+    ):
+        raise TrackError(f"{kept.name} beside the row is not the track of that name")
+    return track
 
 
 def _check_header(submission: Submission, track: Track) -> Config:
@@ -226,6 +238,7 @@ def _check_header(submission: Submission, track: Track) -> Config:
         raise _RefusedError(Failure("env-kwargs", f"{foreign} belong to the track or are unknown"))
     try:
         config = track.config(**submission.env_kwargs)
+        config.make_process(1)  # some values are found bad only here
     except (ValueError, TypeError) as error:
         raise _RefusedError(Failure("env-kwargs", str(error))) from error
     if config.horizon > track.max_steps:

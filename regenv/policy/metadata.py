@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from regenv.reading import parse_json
 
 FORMAT = "1"
 KEYWORDS = tuple(key for key in fields.ENV_KEYWORDS if key != "threads")
-METHOD_TEXTS = ("family", "description", "code", "training_data")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -45,24 +44,18 @@ class Metadata:
                 f"regenv_policy={fields.shown(found.get('regenv_policy'))}, expected {FORMAT!r}: it is no policy file "
                 "of this version; export it again"
             )
-        method: dict[str, Any] = {key: fields.text(key, found[key]) for key in METHOD_TEXTS if key in found}
-        if "name" in found:
-            method["name"] = fields.name("name", found["name"])
-        if "commit" in found:
-            method["commit"] = fields.commit("commit", found["commit"])
-        if "training" in found:
-            method["training"] = fields.table("training", _json("training", found["training"]))
+        least = _json("min_confidence", found.get("min_confidence"))
         return cls(
             env_kwargs=_keywords(_json("env_kwargs", found.get("env_kwargs", ""))),
             max_steps=_max_steps(found["max_steps"]) if "max_steps" in found else None,
-            min_confidence=_min_confidence(found["min_confidence"]) if "min_confidence" in found else None,
-            method=method,
+            min_confidence=None if least is None else fields.number("min_confidence", least, -1e6, 1e6),
+            method={key: check(key, found[key]) for key, check in _METHOD.items() if key in found},
         )
 
 
-def _json(key: str, text: str) -> Any:
+def _json(key: str, text: str | None) -> Any:
     try:
-        return parse_json(text)
+        return None if text is None else parse_json(text)
     except ValueError as error:
         raise fields.FieldError(f"{key} is no JSON: {error}") from error
 
@@ -89,8 +82,9 @@ def _max_steps(text: str) -> int:
     return fields.whole("max_steps", int(text), low=1)
 
 
-def _min_confidence(text: str) -> float:
-    try:
-        return fields.number("min_confidence", float(text), -1e6, 1e6)
-    except ValueError as error:
-        raise fields.FieldError(f"min_confidence must be a number, got {fields.shown(text)}") from error
+_METHOD: Mapping[str, Callable[[str, str], Any]] = {
+    **dict.fromkeys(("family", "description", "code", "training_data"), fields.text),
+    "name": fields.name,
+    "commit": fields.commit,
+    "training": lambda key, text: fields.table(key, _json(key, text)),
+}

@@ -13,7 +13,12 @@ from typing import Any
 from regenv.errors import near_miss
 from regenv.poses.base import PoseModel
 
-MODELS = {"rigid": "rigid", "similarity": "similarity", "affine": "affine", "sdm": "deformation"}
+MODELS = {
+    "rigid": "rigid",
+    "similarity": "similarity",
+    "affine": "affine",
+    "sdm": "deformation",
+}
 """File of each pose model, by its word in the table of environments."""
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from regenv.core.geometry import FloatArray
 from regenv.core.scene import Scene, Target
 
 if TYPE_CHECKING:
     from regenv.core.sitk import SitkTransform
 
-Poses = NDArray[np.float64]
+Poses = FloatArray
 """``(B, *shape of a pose)``."""
 
 
@@ -57,106 +58,67 @@ class PoseModel(Protocol):
         orthonormal: Whether a linear part is a rotation times one scale, which is 1 unless ``scaled``.
         words: What pages say of it.
         nearest: What they add of a true transform that is none of the model.
+        about: What they add of this very model; empty for nothing.
+        ndim: 2 or 3.
+        names: Name of each degree of freedom.
+        units: Unit of each: ``"mm"``, ``"deg"``, ``"%"`` or ``"sd"``.
+        n_parameters: Number of degrees of freedom, K.
+        bound: Largest absolute value of a parameter, or infinity.
+        origin: The pose that changes nothing.
     """
 
-    name: Any
-    sampling: Any
-    needs_population: Any
-    takes_alignment: Any
-    starts_about_truth: Any
-    orthonormal: Any
-    scaled: Any
-    words: Any
-    nearest: Any
+    name: str
+    sampling: str
+    needs_population: bool
+    takes_alignment: bool
+    starts_about_truth: bool
+    orthonormal: bool
+    scaled: bool
+    words: PoseWords
+    nearest: str
+    about: str
+    ndim: int
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    n_parameters: int
+    bound: float
+    origin: FloatArray
 
     @classmethod
     def of(cls, ndim: int, population: Callable[[], Any] | None) -> PoseModel:
         """The model of a dimension; ``population`` gives the fitted model where one is needed."""
-        ...
 
-    @property
-    def ndim(self) -> int:
-        """2 or 3."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Name of each degree of freedom."""
-        ...
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Unit of each degree of freedom: ``"mm"``, ``"deg"``, ``"%"`` or ``"sd"``."""
-        ...
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of degrees of freedom, K."""
-        ...
-
-    @property
-    def bound(self) -> float:
-        """Largest absolute value of a parameter, or infinity."""
-        ...
-
-    @property
-    def about(self) -> str:
-        """What a page adds of this very model; empty for nothing."""
-        ...
-
-    @property
-    def origin(self) -> NDArray[np.float64]:
-        """The pose that changes nothing."""
-        ...
-
-    def checked(self, pose: ArrayLike) -> NDArray[np.float64]:
+    def checked(self, pose: ArrayLike) -> FloatArray:
         """A copy of a pose as float64; ValueError where it is none of this model."""
-        ...
 
-    def contains(self, matrix: NDArray[np.float64]) -> bool:
+    def contains(self, matrix: FloatArray) -> bool:
         """Whether a true ``(d + 1, d + 1)`` transform is itself a pose of the model."""
-        ...
 
-    def fit_points(
-        self, points: NDArray[np.float64], partners: NDArray[np.float64], scene: Scene
-    ) -> NDArray[np.float64]:
+    def fit_points(self, points: FloatArray, partners: FloatArray, scene: Scene) -> FloatArray:
         """The pose that carries points ``(N, d)`` nearest to their partners; DataError where they do not decide it."""
-        ...
 
-    def carry(self, pose: NDArray[np.float64], points: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
+    def carry(self, pose: FloatArray, points: FloatArray, scene: Scene) -> FloatArray:
         """Where a pose carries fixed physical points ``(N, d)``, in mm."""
-        ...
 
-    def start(
-        self,
-        rng: np.random.Generator,
-        widths: NDArray[np.float64],
-        about: NDArray[np.float64] | None,
-        scene: Scene,
-    ) -> NDArray[np.float64]:
+    def start(self, rng: np.random.Generator, widths: FloatArray, about: FloatArray | None, scene: Scene) -> FloatArray:
         """A random start within ``widths (K,)``, about the true pose where it depends on that."""
-        ...
 
-    def to_sitk_transform(self, pose: NDArray[np.float64], scene: Scene) -> SitkTransform:
+    def to_sitk_transform(self, pose: FloatArray, scene: Scene) -> SitkTransform:
         """A pose as a SimpleITK transform from fixed to moving points."""
-        ...
 
     def lanes(self, count: int, reach_mm: float, threads: int | None = None) -> PoseLanes:
         """Room for the poses of ``count`` cases side by side; see :class:`PoseLanes`."""
-        ...
 
 
 class Remaining(Protocol):
     """What is left to do from one pose to the truth, as a greedy expert wants to know it."""
 
     @property
-    def coefficients(self) -> NDArray[np.float64]:
+    def coefficients(self) -> FloatArray:
         """``(K,)`` steps that would lead to the truth, or to the best that the model can do."""
-        ...
 
-    def errors(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    def errors(self, steps: FloatArray) -> FloatArray:
         """Mean distance in mm ``(A,)`` of the points from where they belong, after each of the steps ``(A, K)``."""
-        ...
 
 
 class PoseLanes(Protocol):
@@ -170,26 +132,21 @@ class PoseLanes(Protocol):
 
     def load(self, lane: int, scene: Scene, target: Target | None) -> None:
         """Told when a lane gets a new case."""
-        ...
 
-    def advance(self, poses: Poses, steps: NDArray[np.float64]) -> Poses:
+    def advance(self, poses: Poses, steps: FloatArray) -> Poses:
         """Poses of all lanes after one step ``(B, K)``; a lane of zeros keeps its pose bit for bit."""
-        ...
 
-    def tre(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def tre(self, poses: Poses, lanes: slice) -> FloatArray:
         """Mean TRE ``(B,)`` in mm of some lanes, where the truth is known."""
-        ...
 
-    def between(self, poses: Poses, others: Poses, lanes: slice) -> NDArray[np.float64]:
+    def between(self, poses: Poses, others: Poses, lanes: slice) -> FloatArray:
         """Steps ``(B, K)`` of the way from some poses to others, in the lanes' frames."""
-        ...
 
-    def remaining(self, pose: NDArray[np.float64], lane: int) -> Remaining:
+    def remaining(self, pose: FloatArray, lane: int) -> Remaining:
         """What is left to do on a lane whose truth is known."""
-        ...
 
 
-def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> NDArray[np.float64]:
+def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> FloatArray:
     """Largest misalignment ``(K,)`` of a start in each degree of freedom.
 
     Args:
@@ -205,7 +162,7 @@ def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> NDArray
     missing = [name for name, unit in freedoms if name not in misalignment and unit not in misalignment]
     if unknown or missing:
         raise ValueError(
-            f"misalignment gives half widths for {sorted(set(model.units))}, or by the names "
+            f"misalignment gives ranges for {sorted(set(model.units))}, or by the names "
             f"{', '.join(model.names)}; got {dict(misalignment)}"
         )
     if not all(np.isfinite(w) and w >= 0 for w in misalignment.values()):
@@ -216,6 +173,6 @@ def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> NDArray
     return widths
 
 
-def draw_misalignment(rng: np.random.Generator, widths: NDArray[np.float64]) -> NDArray[np.float64]:
+def draw_misalignment(rng: np.random.Generator, widths: FloatArray) -> FloatArray:
     """Steps ``(K,)`` in the units of the degrees of freedom, uniform within the widths."""
     return rng.uniform(-1.0, 1.0, len(widths)) * widths

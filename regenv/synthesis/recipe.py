@@ -34,6 +34,7 @@ class Recipe:
         crop_fixed: Largest share of an axis that a case cuts from either end of the fixed image; 0 where the view has
             to stay centred on the anatomy.
         crop_moving: The same of the moving image.
+        mirrors: Whether a patient's mirror image could be a patient: not where the heart or the liver is seen.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Recipe:
     displacement: Callable[[int, str, NDArray[np.float64]], NDArray[np.float64]] | None = None
     crop_fixed: float = MAX_CROP
     crop_moving: float = MAX_CROP
+    mirrors: bool = False
 
 
 def recipe_names() -> tuple[str, ...]:

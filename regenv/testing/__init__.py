@@ -5,7 +5,7 @@
     check_environment(gym.make("CTCBCT-Rigid-v0"))
     check_agent("my_package.agents:make")
 
-Both raise AssertionError with what is wrong and how to mend it, and return nothing. They are for outsiders too: an
+Both raise AssertionError with what is wrong and how to fix it, and return nothing. They are for outsiders too: an
 environment of your own that passes runs with the agents here, an agent that passes runs on every track.
 """
 

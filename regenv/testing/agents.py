@@ -85,7 +85,9 @@ class _Watched:
         action = self._act(observation, info)
         assert pickle.dumps(observation) == before, "act changed the observation: work on a copy"
         space = self._env.action_space
-        assert space.contains(action) or space.contains(np.asarray(action)), f"act gave {action!r}, not in {space}"
+        assert space.contains(action) or space.contains(np.asarray(action)), (
+            f"act gave {action!r}, which is not in {space}"
+        )
         if not self._asked and callable(getattr(self._agent, "act_batch", None)):
             _check_batch(self._agent, self._env, observation)
         self._asked = True
@@ -149,7 +151,9 @@ def _register(agent: Any, env_id: str, keywords: dict[str, Any], uses_truth: boo
         try:
             found = answer(agent, Problem(fixed, moving, initial, truth=truth))
         except TypeError as error:
-            raise AssertionError(f"register failed or gave no SimpleITK transform: {error}") from error
+            raise AssertionError(
+                f"register failed: {error}; give a SimpleITK transform from fixed to moving points"
+            ) from error
         try:
             matrix = matrix_from_sitk(found)
         except (ValueError, TypeError) as error:

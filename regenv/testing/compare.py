@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from gymnasium.utils.env_checker import data_equivalence
 
 SEED = 11
 
@@ -24,7 +24,4 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def equal(a: Any, b: Any) -> bool:
     """Whether two nested results have the same values at the same places."""
-    left, right = list(leaves(a)), list(leaves(b))
-    return len(left) == len(right) and all(
-        p == q and np.array_equal(np.asarray(x), np.asarray(y)) for (p, x), (q, y) in zip(left, right, strict=True)
-    )
+    return data_equivalence(a, b, exact=True)

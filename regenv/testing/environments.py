@@ -23,8 +23,8 @@ def check_environment(env: gym.Env[Any, Any], *, same: Callable[[], gym.Env[Any,
 
     Gymnasium's ``check_env`` without a warning; determinism by seed, in one environment and in two; observations and
     infos finite, in their space, of plain numbers and in memory of their own; info with ``transform``, ``start``,
-    ``similarity`` and ``pair_id``, and on the test split nothing of the truth; a reward that telescopes if it says so;
-    STOP terminates and the horizon truncates; pickling; ``spec`` to JSON and back.
+    ``similarity`` and ``pair_id``, and on the test split no entry of the truth; a reward that telescopes if it says
+    so; STOP terminates, the horizon truncates, and a step after that raises; pickling; ``spec`` to JSON and back.
 
     Args:
         env: As ``gym.make`` gives it. It is reset and stepped.
@@ -84,8 +84,8 @@ def _rollout(env: gym.Env[Any, Any]) -> list[Any]:
     return seen
 
 
-def _check_same(first: Any, second: Any, mend: str) -> None:
-    assert equal(first, second), mend
+def _check_same(first: Any, second: Any, fix: str) -> None:
+    assert equal(first, second), fix
 
 
 def _check_finite(env: gym.Env[Any, Any], seen: list[Any]) -> None:
@@ -135,6 +135,8 @@ def _check_memory(env: gym.Env[Any, Any]) -> None:
         result = env.step(action)
         kept.append(result)
         copies.append(pickle.loads(pickle.dumps(result)))
+        if result[2] or result[3]:
+            break
     assert equal(kept, copies), "an observation or info changed after it was given: hand out copies"
     arrays = [[leaf for _, leaf in leaves(result) if isinstance(leaf, np.ndarray)] for result in kept]
     for earlier in range(len(arrays)):
@@ -179,6 +181,11 @@ def _check_endings(env: gym.Env[Any, Any]) -> None:
             return
         assert not terminated, f"step {number} terminated without STOP: use truncated for the horizon"
         assert truncated == (number == config.horizon), f"truncated is {truncated} at step {number} of {config.horizon}"
+    try:
+        env.step(np.int64(0))
+    except RuntimeError:
+        return
+    raise AssertionError("a step after the end is taken and paid: raise RuntimeError until reset()")
 
 
 def _check_pickling(env: gym.Env[Any, Any]) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from regenv.adapters.pettingzoo import combined, parallel_env, spread
-from regenv.envs.views import make_view
 from regenv.errors import OptionError, WithheldError
+from regenv.imaging import make_view
 
 pettingzoo_test = pytest.importorskip("pettingzoo.test", reason="needs regenv[marl]")
 
@@ -95,7 +95,7 @@ def test_experts_of_axes_register_together():
     start = next(iter(infos.values()))["tre"]
     sizes = np.array([4.0, -4.0, 0.5, -0.5, 0.0])
     while env.agents:
-        left = env.unwrapped._engine.left()[0]
+        left = env.unwrapped._engine.process.left()[0]
         choices = {name: int(np.abs(left[k] - sizes).argmin()) for k, name in enumerate(env.agents)}
         _, _, terminated, _, infos = env.step(choices)
     assert next(iter(terminated.values()))

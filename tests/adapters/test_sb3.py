@@ -35,7 +35,7 @@ def _assert_same_observations(ours: object, theirs: object) -> None:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         assert set(ours) == set(theirs)
         np.testing.assert_array_equal(ours["image"], theirs["image"])
-        np.testing.assert_allclose(ours["parameters"], theirs["parameters"], atol=1e-9)
+        np.testing.assert_allclose(ours["pose"], theirs["pose"], atol=1e-9)
     else:
         np.testing.assert_array_equal(ours, theirs)
 

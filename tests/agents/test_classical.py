@@ -9,11 +9,10 @@ from agents.simpleitk import SimpleITKRegistration, body_mask, shrink_factors
 from agents.starts import moved_to_start, with_start
 from regenv.core.points import point_errors
 from regenv.core.sitk import image_to_sitk, matrix_from_sitk, matrix_to_sitk
-from regenv.envs.cases import privileged_of
-from regenv.envs.starts import misaligned
 from regenv.poses import get_model
 from regenv.testing import check_agent
 from tests.envs.blobs import Blobs
+from tests.envs.targets import known_of
 
 OFFSET = np.array([9.0, -6.0, 5.0, 5.0, -4.0, 6.0])  # mm and degrees
 EXTRAS = {"agents.elastix": "itk", "agents.ants": "ants"}
@@ -21,10 +20,10 @@ EXTRAS = {"agents.elastix": "itk", "agents.ants": "ants"}
 
 def _problem(offset: np.ndarray = OFFSET, model: str = "rigid"):
     pair = Blobs("train").load(1)
-    known = privileged_of(pair)
-    start = misaligned(known.transform, pair.fixed.grid.frame, offset, get_model(model, 3))
+    known = known_of(pair)
+    start = get_model(model, 3).misaligned(known.pose, offset, pair.fixed.grid.frame)
     images = image_to_sitk(pair.fixed), image_to_sitk(pair.moving), matrix_to_sitk(start)
-    return pair, images, lambda matrix: float(point_errors(matrix, known.points, known.true_points).mean())
+    return pair, images, lambda matrix: float(point_errors(matrix, known.points, known.partners).mean())
 
 
 def _factory(spec: str):

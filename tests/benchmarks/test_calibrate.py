@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from benchmarks import calibrate
+from benchmarks.tools import calibrate
 
 ID, DEFORMED = "CTMR-Affine2D-v0", "CardiacMR-SDM2D-v0"
 STARTS = 4

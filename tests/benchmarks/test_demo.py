@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from benchmarks import demo, report
+from regenv.evaluation.cases import bind
 from regenv.evaluation.runner import run
 from regenv.evaluation.score import Scale
-from regenv.evaluation.track import bind, find_track
+from regenv.evaluation.track import find_track
 from regenv.leaderboard.table import table_row
 from regenv.leaderboard.verify import verify
 from tests.evaluation.conftest import AGENTS, write_pairs

@@ -101,7 +101,7 @@ def test_samples_are_within_the_bound_do_not_fold_and_repeat(model):
     assert np.array_equal(drawn, model.sample(np.random.default_rng(0), 200))
     assert np.abs(drawn).max() <= BOUND
     assert (model.least_determinants(drawn) > LEAST_DETERMINANT).all()
-    assert np.array_equal(model.step(model.identity(200), drawn), drawn)
+    assert np.array_equal(model.step(np.tile(model.origin, (200, 1)), drawn), drawn)
     gentle = StatisticalDeformation(model.modes * 0.1, EXTENT, model.sigmas, model.explained)
     assert gentle.sample(np.random.default_rng(1), 500).std() == pytest.approx(0.99, abs=0.03)
     wild = StatisticalDeformation(model.modes * 40, EXTENT, model.sigmas, model.explained)

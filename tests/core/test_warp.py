@@ -45,7 +45,7 @@ def _case(ndim: int, volume: bool, spread: float = 4.0) -> SimpleNamespace:
         turned = _turn(ndim, 9 + b)
         grid = Grid.centred(shape[-ndim:][::-1], (1.7, 2.1, 2.6)[:ndim], rng.normal(size=ndim) * 40, turned)
         images.append(Image(rng.random(grid.shape, dtype=np.float32), grid))
-        move = affine.step(affine.identity(), rng.uniform(-spread, spread, (1, affine.n_parameters)), frame)[0]
+        move = affine.step(affine.origin[None], rng.uniform(-spread, spread, (1, affine.n_parameters)), frame)[0]
         transforms.append(grid.frame @ np.linalg.inv(view.frame) @ move)  # centre on centre, then a little more
     matrices = np.concatenate([index_matrices(i.grid, t[None], view) for i, t in zip(images, transforms, strict=True)])
     directions = np.concatenate(

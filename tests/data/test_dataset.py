@@ -30,6 +30,7 @@ from tests.data import files
         ({"name": "folder:"}, r"dataset='folder:' is unknown; did you mean 'folder:PATH'\?"),
         ({"name": "phantom", "split": "valid"}, r"split='valid' is unknown; did you mean 'validation'\?"),
         ({"name": "phantom", "field_of_view": "hart"}, r"field_of_view='hart' is unknown; did you mean 'heart'\?"),
+        ({"name": "phantom", "modalities": ("pet", "ct")}, r"modality of recipe torso='pet' is unknown"),
         ({"name": "phantom", "model": "rigit"}, r"model='rigit' is unknown; did you mean 'rigid'\?"),
         ({"name": "phantom", "ndim": 4}, r"ndim=4 is unknown; known: 2, 3"),
         ({"name": "phantom", "modalities": ("ct",)}, r"modalities=\('ct',\) must name two"),

@@ -21,7 +21,8 @@ class Changed:
     def __init__(self, base: Dataset, change: Callable[[ImagePair], ImagePair], count: int = 1) -> None:
         self._base, self._change = base, change
         self.name, self.split, self.ndim = "changed", base.split, base.ndim
-        self.ids, self.subjects = base.ids[:count], base.subjects[:count]
+        self.ids = tuple(base.ids[i] for i in range(count))
+        self.subjects = tuple(base.subjects[i] for i in range(count))
 
     def load(self, index: int) -> ImagePair:
         """Pair ``index``."""

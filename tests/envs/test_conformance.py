@@ -26,6 +26,7 @@ import regenv  # noqa: F401  (registers the ids)
 from regenv.catalogue import TASKS
 from regenv.envs.presets import PRESETS, fits
 from regenv.errors import WithheldError
+from tests.envs.targets import known_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = list(TASKS)
@@ -336,17 +337,14 @@ def test_the_crawl_finds_the_truth_where_it_is(env_id):
 
 def secrets_of(env_id: str, index: int, split: str) -> list[np.ndarray]:
     """What the truth of a pair is, from the data set itself: the maintainer's side of the wall."""
-    from regenv.envs.cases import privileged_of
-
     task = TASKS[env_id]
     pair = task.dataset("phantom", split).load(index)
-    privileged = privileged_of(pair, gym.make(env_id).unwrapped.model)
-    assert privileged is not None
-    secrets = [privileged.true_points, *(a for a in [privileged.truth.landmarks_moving] if a is not None)]
+    target = known_of(pair, gym.make(env_id).unwrapped.model, task.imaging)
+    secrets = [target.partners, *(a for a in [pair.truth.landmarks_moving] if a is not None)]
     if task.model == "sdm":
-        return [privileged.transform, *secrets]
+        return [target.pose, *secrets]
     # the linear part that a deformable environment is given is as good as the truth to another
-    known = [a for a in (privileged.transform, pair.alignment) if a is not None]
+    known = [a for a in (target.pose, pair.alignment) if a is not None]
     return [*known, *(np.linalg.inv(a) for a in known), *secrets]
 
 

@@ -15,7 +15,7 @@ import pytest
 import regenv  # noqa: F401  (registers the ids)
 from regenv.catalogue import TASKS
 from regenv.core.geometry import transform_points
-from regenv.envs.views import VIEWS
+from regenv.imaging.view import VIEWS
 from regenv.pages import SECTIONS, environment_page
 from regenv.synthesis.recipe import get_recipe
 from tests.envs.episodes import Episode, at_random, at_truth, expert, play
@@ -31,12 +31,12 @@ def carried_by_sitk(env: Any, points: np.ndarray) -> np.ndarray:
 
 def carried_by_definition(env: Any, points: np.ndarray) -> np.ndarray:
     """Points where the design says: T p, or A (p + u(p)) with u along the fixed grid's axes about its centre."""
-    case, state = env.unwrapped._engine.case(0), env.unwrapped.get_state()["transform"]
+    scene, state = env.unwrapped._engine.case(0).scene, env.unwrapped.get_state()["transform"]
     if state.ndim == 2:
         return transform_points(state, points)
-    local = transform_points(np.linalg.inv(case.frame), points)
+    local = transform_points(np.linalg.inv(scene.frame), points)
     moved = local + env.unwrapped.model.displacement(state, local)
-    return transform_points(case.alignment @ case.frame, moved)
+    return transform_points(scene.alignment @ scene.frame, moved)
 
 
 class Played:
@@ -143,10 +143,10 @@ def test_poses_leave_as_simpleitk_transforms(played):
     for seed in SEEDS[:2]:
         play(env, at_random(seed), seed, steps=5, options={"pair": played.pairs[0]})
         case = env.unwrapped._engine.case(0)
-        points = case.privileged.points
-        index = transform_points(case.fixed_grid.physical_to_index, points)
+        points = case.target.points
+        index = transform_points(case.scene.fixed_grid.physical_to_index, points)
         if played.task.model == "sdm":  # beyond its voxels a field is zero
-            points = points[np.all((index >= 0) & (index <= np.array(case.fixed_grid.size) - 1), axis=-1)]
+            points = points[np.all((index >= 0) & (index <= np.array(case.scene.fixed_grid.size) - 1), axis=-1)]
             assert len(points) > 0.8 * len(index)
         told = carried_by_sitk(env, points)
         np.testing.assert_allclose(told, carried_by_definition(env, points), atol=close)
@@ -157,9 +157,10 @@ def test_the_error_is_that_of_simpleitks_points(played):
     env = played.env
     episode = play(env, at_random(1), SEEDS[1], steps=4, options={"pair": played.pairs[0]})
     case = env.unwrapped._engine.case(0)
-    missed = carried_by_sitk(env, case.privileged.points) - case.privileged.true_points
-    if case.projects:  # along the detector's normal, turned into the volume, nothing counts
-        normal = env.unwrapped.get_state()["transform"][:3, :3] @ case.cameras[0].frame[:3, 2]
+    missed = carried_by_sitk(env, case.target.points) - case.target.partners
+    # of one radiograph nothing counts along the detector's normal, turned into the volume
+    if played.task.imaging == "radiograph" and len(case.scene.cameras) == 1:
+        normal = env.unwrapped.get_state()["transform"][:3, :3] @ case.scene.cameras[0].frame[:3, 2]
         missed -= (missed @ normal)[:, None] * normal
     close = 0.1 if played.task.model == "sdm" else 1e-6
     assert episode.end_mm == pytest.approx(np.linalg.norm(missed, axis=1).mean(), abs=close)

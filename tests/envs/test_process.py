@@ -13,8 +13,8 @@ import pytest
 import regenv
 from regenv.core.geometry import transform_points
 from regenv.core.points import lattice_points, mean_tre
-from regenv.envs.views import VIEWS
 from regenv.errors import DataError, OptionError, WithheldError
+from regenv.imaging.view import VIEWS
 from tests.envs.blobs import Blobs
 
 RIGID = "CTCBCT-Rigid-v0"
@@ -99,7 +99,7 @@ def test_an_action_does_what_the_page_says(env_id, blobs):
     env = gym.make(env_id, dataset=blobs)
     _, info = env.reset(seed=0)
     model = env.unwrapped.model
-    frame = env.unwrapped._engine.case(0).frame
+    frame = env.unwrapped._engine.case(0).scene.frame
     for k, (name, unit) in enumerate(zip(model.names, model.units, strict=True)):
         before = info["transform"]
         _, _, _, _, info = env.step(4 * k)  # the coarse step, forwards
@@ -114,11 +114,11 @@ def test_an_action_does_what_the_page_says(env_id, blobs):
 def test_plus_tx_moves_the_sampling_point_by_plus_x(blobs):
     env = gym.make(RIGID, dataset=blobs)
     _, info = env.reset(seed=0)
-    case = env.unwrapped._engine.case(0)
-    step = case.fixed_grid.direction[:, 0] * 4.0
-    where = transform_points(info["transform"], case.fixed_grid.centre + step)
+    scene = env.unwrapped._engine.case(0).scene
+    step = scene.fixed_grid.direction[:, 0] * 4.0
+    where = transform_points(info["transform"], scene.fixed_grid.centre + step)
     _, _, _, _, info = env.step(0)
-    np.testing.assert_allclose(transform_points(info["transform"], case.fixed_grid.centre), where, atol=1e-9)
+    np.testing.assert_allclose(transform_points(info["transform"], scene.fixed_grid.centre), where, atol=1e-9)
 
 
 def test_starts_are_the_truth_composed_with_the_misalignment(blobs):
@@ -127,7 +127,7 @@ def test_starts_are_the_truth_composed_with_the_misalignment(blobs):
     drawn = []
     for seed in range(40):
         env.reset(seed=seed)
-        left = env.unwrapped._engine.left()[0]
+        left = env.unwrapped._engine.process.left()[0]
         drawn.append(np.linalg.norm(left))
         # the inverse of a combined motion keeps the norm of its parts within their ranges' diagonal
         assert np.linalg.norm(left[:3]) <= np.linalg.norm(widths[:3]) * 1.05
@@ -139,10 +139,10 @@ def test_neither_identity_nor_the_centres_solve_a_case(blobs):
     env = gym.make(RIGID, dataset=blobs)
     for seed in range(5):
         env.reset(seed=seed)
-        case = env.unwrapped._engine.case(0)
-        truth, points = env.unwrapped.truth(), lattice_points(None, case.fixed_grid)
+        scene = env.unwrapped._engine.case(0).scene
+        truth, points = env.unwrapped.truth(), lattice_points(None, scene.fixed_grid)
         centred = np.eye(4)
-        centred[:3, 3] = case.moving_grid.centre - case.fixed_grid.centre
+        centred[:3, 3] = scene.moving_grid.centre - scene.fixed_grid.centre
         assert mean_tre(np.eye(4), truth, points) > 20
         assert mean_tre(centred, truth, points) > 20
 
@@ -173,8 +173,8 @@ def test_the_centre_cannot_be_carried_out_of_sight(blobs):
         _, reward, _, _, info = env.step(0)
     np.testing.assert_array_equal(info["transform"], before["transform"])
     assert reward == -0.02
-    case = env.unwrapped._engine.case(0)
-    distance = np.linalg.norm(transform_points(info["transform"], case.fixed_grid.centre) - case.moving_grid.centre)
+    scene = env.unwrapped._engine.case(0).scene
+    distance = np.linalg.norm(transform_points(info["transform"], scene.fixed_grid.centre) - scene.moving_grid.centre)
     assert distance <= 64 * 3.0
     assert np.isfinite(info["similarity"])
 
@@ -185,7 +185,7 @@ def test_similarity_is_best_at_the_truth(blobs):
         truth = blobs.load(blobs.ids.index(pair)).truth.transform
         at_truth = env.reset(seed=0, options={"pair": pair, "start": truth})[1]["similarity"]
         rng = np.random.default_rng(0)
-        frame = env.unwrapped._engine.case(0).frame
+        frame = env.unwrapped._engine.case(0).scene.frame
         for _ in range(20):
             away = env.unwrapped.model.exp(rng.uniform(-1, 1, (1, 6)) * [30, 30, 30, 20, 20, 20])[0]
             start = truth @ frame @ away @ np.linalg.inv(frame)
@@ -217,9 +217,9 @@ def test_at_the_truth_fixed_and_moved_look_alike(blobs):
 def test_parameters_tell_the_pose_since_the_start(blobs):
     env = gym.make(RIGID, dataset=blobs, parameters=True)
     observation, _ = env.reset(seed=0)
-    np.testing.assert_allclose(observation["parameters"], 0, atol=1e-9)
+    np.testing.assert_allclose(observation["pose"], 0, atol=1e-9)
     observation = env.step(4)[0]
-    np.testing.assert_allclose(observation["parameters"], [0, 4, 0, 0, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(observation["pose"], [0, 4, 0, 0, 0, 0], atol=1e-9)
 
 
 def test_state_goes_back_and_forth(blobs):
@@ -351,7 +351,7 @@ def test_no_truth_is_reachable_on_the_test_split(withheld_blobs):
     env.step(0)
     truth = withheld_blobs.load(int(info["pair_id"])).truth.transform
     for thing in reachable(env.unwrapped):
-        assert type(thing).__name__ not in ("Truth", "Privileged")
+        assert type(thing).__name__ not in ("Truth", "Target")
         if isinstance(thing, np.ndarray) and thing.dtype == np.float64 and thing.shape[-2:] == (4, 4):
             for matrix in thing.reshape(-1, 4, 4):
                 assert not np.allclose(matrix, truth, atol=1e-6)
@@ -396,7 +396,7 @@ def test_a_preset_pays_nothing_on_the_test_split(withheld_blobs):
         ({"horizon": "long"}, "horizon must be a finite number, got 'long'"),
         ({"step_cost": float("nan")}, "step_cost must be a finite number, got nan"),
         ({"view_size": "big"}, "view_size must be a finite number, got 'big'"),
-        ({"misalignment": 3}, "a half width for each unit, .* got 3"),
+        ({"misalignment": 3}, "a range for each unit, .* got 3"),
         ({"view_size": 3}, "at least 8"),
         ({"view_spacing_mm": -1.0}, "positive"),
         ({"misalignment": {"mm": 30.0}}, "deg"),

@@ -20,7 +20,8 @@ from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.core.projection import attenuation, depth_image, radiograph
 from regenv.errors import DataError
-from regenv.imaging.windows import RENDERED_HEADROOM, window_of
+from regenv.imaging.radiograph import Radiograph
+from regenv.imaging.windows import window_of
 from regenv.synthesis.phantom import PhantomDataset
 from tests.envs.balls import SKIN_HU, SKIN_MM, Balls, c_arm, depth_camera, pose
 from tests.envs.deformable import Changed
@@ -59,7 +60,7 @@ def view_of(env, camera):
 def scaled(values, pair):
     """In the window of the fixed image, which is that of the moved one."""
     low, high = window_of(pair.fixed)
-    high += (high - low) * (RENDERED_HEADROOM if pair.fixed.modality == "xray" else 0.0)
+    high += (high - low) * (Radiograph.headroom if pair.fixed.modality == "xray" else 0.0)
     return np.clip((values - low) / (high - low), 0.0, 1.0)
 
 
@@ -177,7 +178,7 @@ def test_a_body_that_comes_nearer_to_the_depth_camera_is_still_told_apart():
     env, dataset = real(DEPTH, "bare")
     pair_id = env.reset(seed=7)[1]["pair_id"]
     pair = dataset.load(dataset.ids.index(pair_id))
-    frame, mask = pair.cameras[0].frame, env.unwrapped._engine.canvas.levels[0].mask[0, 0] > 0
+    frame, mask = pair.cameras[0].frame, env.unwrapped._engine.renderer.levels[0].mask[0, 0] > 0
     for nearer in (0.0, 15.0, 29.0):
         start = pair.truth.transform @ frame @ pose(0, 0, nearer, 0, 0, 0) @ np.linalg.inv(frame)
         observation, _ = env.reset(options={"pair": pair_id, "start": start})
@@ -428,7 +429,7 @@ def test_random_starts_are_seen_or_the_misalignment_is_named():
     engine = env.unwrapped._engine
     for seed in range(30):
         env.reset(seed=seed)
-        assert engine.canvas.sees(engine.transforms)[0]
+        assert engine.process.sees(engine.process.pose)[0]
     hopeless = gym.make(XRAY, dataset=Balls([c_arm(0.0)], FOUR), misalignment={"mm": 1e5, "deg": 20.0})
     with pytest.raises(ValueError, match="32 random starts.*narrow misalignment="):
         hopeless.reset(seed=0)

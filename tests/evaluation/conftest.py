@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from regenv.evaluation.track import Track, bind, find_track
+from regenv.evaluation.cases import bind
+from regenv.evaluation.track import Track, find_track
 
 AGENTS = "tests.evaluation.some_agents"
 

@@ -81,14 +81,27 @@ class Teller(AtOnce):
 
     method = {"name": "teller", "family": "reference", "uses_truth": True}
 
-    def register(self, fixed, moving, initial):
-        import regenv
-
-        return regenv.to_sitk(self.truth)
+    def register(self, problem):
+        return problem.truth
 
 
 def teller(seed):
     return Teller()
+
+
+class CopyOfStart:
+    """Answers the start as something else: a displacement field."""
+
+    method = {"name": "copy-of-start", "family": "reference"}
+
+    def register(self, problem):
+        import SimpleITK as sitk
+
+        return sitk.CompositeTransform([problem.initial, sitk.TranslationTransform(problem.fixed.GetDimension())])
+
+
+def copy_of_start(seed):
+    return CopyOfStart()
 
 
 class WrongAnswer(AtOnce):

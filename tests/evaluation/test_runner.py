@@ -14,14 +14,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from regenv.errors import DataError
 from regenv.evaluation.agents import load_agent
+from regenv.evaluation.cases import bind
 from regenv.evaluation.episodes import EPISODES, PARTIAL, RunError
 from regenv.evaluation.method import AgentError
 from regenv.evaluation.runner import CaseRunner, run
-from regenv.evaluation.track import bind, find_track
+from regenv.evaluation.track import TrackError, find_track
 from regenv.leaderboard.verify import verify
 
-from .conftest import AGENTS
+from .conftest import AGENTS, write_pairs
 
 
 def test_a_row_of_actions_verifies(real_track, tmp_path):
@@ -128,8 +130,9 @@ def test_a_finished_row_is_taken_over_unless_it_is_stale(real_track, tmp_path):
 
 SCRIPT = """
 import sys
+from regenv.evaluation.cases import bind
 from regenv.evaluation.runner import run
-from regenv.evaluation.track import bind, find_track
+from regenv.evaluation.track import find_track
 track = bind(find_track("ctcbct-rigid-real"), sys.argv[1])
 say = lambda episode: print(episode.case, flush=True)
 run(track, "tests.evaluation.some_agents:walker", out=sys.argv[2], cases=40, on_case=say)
@@ -218,7 +221,10 @@ def test_agents_that_cannot_run(real_track, tmp_path, name, error, message):
 
 def test_other_pairs_than_the_track_was_bound_to(real_track, tmp_path):
     """The folder's pair lies elsewhere than the numbers say."""
-    moved = replace(real_track.cases[0], moving_centre=real_track.cases[0].moving_centre + 5)
+    scene = real_track.cases[0].scene
+    origin = tuple(np.add(scene.moving_grid.origin, 5))
+    elsewhere = replace(scene, moving_grid=replace(scene.moving_grid, origin=origin))
+    moved = replace(real_track.cases[0], scene=elsewhere)
     with pytest.raises(RunError, match="does not lie where it lay"):
         CaseRunner(real_track, f"{AGENTS}:walker", 0).run(moved)
     with pytest.raises(RunError, match="does not lie where it lay"):
@@ -235,10 +241,16 @@ def test_binding_is_reproducible_and_forgets_the_path(real_track, pairs, tmp_pat
     assert again.digest == real_track.digest
     assert len(again.cases) == 40
     assert min(case.tre_start for case in again.cases) >= 5
-    path = again.save(tmp_path)
+    path = again.save(tmp_path / f"{again.name}.toml")
     assert str(pairs) not in path.read_text()
     assert str(pairs).encode() not in gzip.decompress((tmp_path / f"{again.name}.json.gz").read_bytes())
-    assert find_track(str(path)).digest == again.digest
+    frozen = find_track(str(path))
+    assert frozen.digest == again.digest
+    assert bind(frozen, pairs).digest == again.digest  # a track that was frozen on a folder runs on that folder
+    with pytest.raises(DataError, match="fewer than 40 cases"):
+        bind(frozen, write_pairs(tmp_path / "others", pairs=1))
+    with pytest.raises(TrackError, match="another digest"):
+        bind(replace(frozen, cases=frozen.cases[::-1]), pairs)
 
 
 def test_seconds_are_of_the_agent_and_the_environment(real_track, tmp_path):

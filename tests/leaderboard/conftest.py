@@ -6,17 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regenv.core.geometry import Grid
-from regenv.core.points import lattice_indices
-from regenv.envs.remaining import MatrixRemaining
-from regenv.envs.starts import misaligned
+from regenv.core.geometry import Grid, transform_points
+from regenv.core.points import lattice_points
+from regenv.core.scene import Scene, Target
 from regenv.evaluation.episodes import Episode
 from regenv.evaluation.method import Method
 from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import Submission
 from regenv.evaluation.track import Track, TrackCase, find_track
-from regenv.leaderboard.replay import Process
 from regenv.poses import get_model
+from regenv.process import Process
 
 NAME = "ctcbct-rigid-real"
 
@@ -28,46 +27,42 @@ def make_track(cases: int = 6) -> Track:
     for n in range(cases):
         fixed = Grid.centred((60, 50, 40), (3.0, 3.0, 4.0), centre=rng.normal(size=3) * 30)
         truth = model.exp(np.concatenate([rng.normal(size=3) * 40, rng.uniform(-60, 60, 3)])[None])[0]
-        start = misaligned(truth, fixed.frame, rng.uniform(-1, 1, 6) * [30, 30, 30, 20, 20, 20], model)
-        lattice, spacing = lattice_indices(None, fixed)
+        start = model.misaligned(truth, rng.uniform(-1, 1, 6) * [30, 30, 30, 20, 20, 20], fixed.frame)
+        moving = Grid.centred((64, 64, 48), (3.0, 3.0, 4.0), centre=transform_points(truth, fixed.centre))
+        points = lattice_points(None, fixed)
         case = TrackCase(
             id=f"{n:03d}",
             pair=str(n),
             subject=f"subject {n % 3}",
             start=start,
-            truth=truth,
-            frame=fixed.frame,
-            moving_centre=truth[:3, :3] @ fixed.centre + truth[:3, 3],
-            lattice=lattice,
-            lattice_mm=spacing,
+            scene=Scene(fixed, moving, np.eye(4), 4.0),
+            target=Target(truth, points, transform_points(truth, points)),
+            poses=model,
         )
-        made.append(TrackCase.from_json(case.to_json()))
+        made.append(TrackCase.from_json(case.to_json(), model))
     return replace(find_track(NAME), cases=tuple(made), generator="made up")
 
 
 def greedy_episode(track: Track, process: Process, case: TrackCase, seed: int = 0) -> Episode:
     """An honest episode: the expert's actions until STOP or the horizon."""
-    transform, actions = case.start, []
-    local = (case.points[0] - case.frame[:3, 3]) @ case.frame[:3, :3]
-    while len(actions) < process.config.horizon:
-        residual = np.linalg.inv(transform @ case.frame) @ case.truth @ case.frame
-        action = process.actions.expert(MatrixRemaining(process.model, residual, local))
-        coefficients, stops = process.actions.decode(np.asarray(action)[None])
-        transform = process.dynamics.advance(transform[None], coefficients, case.frame[None], case.moving_centre[None])[
-            0
-        ]
+    process.load(0, case.scene, case.target)
+    process.begin(0, case.start)
+    actions, ended = [], False
+    while not ended:
+        action = process.expert_action(0)
+        terminated, truncated, _ = process.advance(*process.actions.decode(np.asarray(action)[None]))
         actions.append(np.asarray(action).tolist())
-        if stops[0]:
-            break
+        ended = bool(terminated[0] or truncated[0])
+    transform = process.pose[0].tolist()
     return Episode(
         case=case.id,
         seed=seed,
         actions=actions,
-        transform=transform.tolist(),
+        transform=transform,
         steps=len(actions),
         evaluations=len(actions),
         seconds=0.1,
-        metrics=metrics_of(case, transform),
+        metrics=metrics_of(case, case.answer(transform)),
     )
 
 
@@ -101,7 +96,7 @@ def track() -> Track:
 
 @pytest.fixture(scope="session")
 def process(track) -> Process:
-    return Process.of(track, {})
+    return track.config().make_process(1)
 
 
 @pytest.fixture(scope="session")
@@ -112,5 +107,5 @@ def honest(track, process) -> list[Episode]:
 @pytest.fixture()
 def root(tmp_path, track) -> Path:
     """A folder of submissions with the track's numbers in it."""
-    track.save(tmp_path / track.name)
+    track.save(tmp_path / track.name / f"{track.name}.toml")
     return tmp_path

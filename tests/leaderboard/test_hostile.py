@@ -10,14 +10,15 @@ import tomllib
 from dataclasses import replace
 
 import pytest
+import tomli_w
 
 from regenv.evaluation.episodes import EPISODES
 from regenv.evaluation.method import Method
 from regenv.evaluation.submission import HEADER, read_header
-from regenv.evaluation.toml import dumps
+from regenv.evaluation.track import find_track
 from regenv.fields import FieldError, check_transform, lookalike
 from regenv.leaderboard import escape, table
-from regenv.leaderboard.migrate import migrate
+from regenv.leaderboard.migrate import SAME_NUMBERS, migrate
 from regenv.leaderboard.verify import find_rows, verify
 
 from .conftest import write_row
@@ -307,7 +308,7 @@ def first_schema(folder):
     document.update(schema=1)
     del document["timing"], document["method"]["training"], document["method"]["commit"]
     document["method"]["training_data"] = "pairs"
-    (folder / HEADER).write_text(dumps(document))
+    (folder / HEADER).write_text(tomli_w.dumps(document))
 
 
 def test_rows_of_the_first_schema_are_migrated(row):
@@ -335,3 +336,15 @@ def test_what_cannot_be_migrated_stays_as_it_is(row):
         migrate(row)
     assert sorted(p.name for p in row.iterdir()) == [EPISODES, HEADER]
     assert header != (row / HEADER).read_bytes()  # by this test alone
+
+
+def test_rows_of_a_former_digest_of_the_same_numbers_are_migrated(root, track, honest):
+    former = next(iter(SAME_NUMBERS))
+    row = write_row(root, replace(track, name="ctcbct-rigid"), "expert", honest, track_digest=former, score_version=1)
+    assert migrate(row)
+    header = read_header(row)
+    assert (header.track_digest, header.score_version) == (find_track("ctcbct-rigid").digest, 2)
+    assert not migrate(row)
+    edit_header(row, track="ctcbct-rigid-real", track_digest=former)
+    with pytest.raises(FieldError, match="is of the track ctcbct-rigid, not of"):
+        migrate(row)

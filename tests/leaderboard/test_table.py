@@ -21,7 +21,13 @@ def shifted(episodes, track, mm, at_once=True):
         transform = np.asarray(episode.transform)
         transform[0, 3] += mm
         result.append(
-            replace(episode, actions=None, steps=0, transform=transform.tolist(), metrics=metrics_of(case, transform))
+            replace(
+                episode,
+                actions=None,
+                steps=0,
+                transform=transform.tolist(),
+                metrics=metrics_of(case, case.answer(transform.tolist())),
+            )
         )
     return result
 
@@ -58,7 +64,7 @@ def test_table_shows_the_numbers(rows, track):
 
 def test_scores_are_shown_as_a_share_of_the_oracles(rows, track, honest):
     write_row(rows, track, "oracle", shifted(honest, track, 2))
-    found = {row.submission.row: row for row in table.collect(rows, track)}
+    found = {row.submission.row: row for row in table.collect(rows, track)[0]}
     share = found["poor"].score.value / found["oracle"].score.value
     assert share < 1
     assert f"| poor | {share:.3f} |" in table.details_table(list(found.values()))
@@ -67,7 +73,7 @@ def test_scores_are_shown_as_a_share_of_the_oracles(rows, track, honest):
 def test_ten_subjects_have_intervals(tmp_path, process):
     track = make_track(10)
     track = replace(track, cases=tuple(replace(case, subject=case.id) for case in track.cases))
-    track.save(tmp_path / track.name)
+    track.save(tmp_path / track.name / f"{track.name}.toml")
     episodes = [greedy_episode(track, process, case) for case in track.cases]
     found = table.table_row(verify(write_row(tmp_path, track, "expert", episodes)), track)
     assert found.success.low < found.success.value == 1.0
@@ -77,7 +83,7 @@ def test_ten_subjects_have_intervals(tmp_path, process):
 
 def test_one_subject_has_no_interval(tmp_path, honest, track):
     alone = replace(track, cases=tuple(replace(case, subject="one") for case in track.cases))
-    alone.save(tmp_path / alone.name)
+    alone.save(tmp_path / alone.name / f"{alone.name}.toml")
     row = write_row(tmp_path, alone, "expert", honest)
     found = table.table_row(verify(row), alone)
     assert table.interval_text(found.score) == f"{found.score.value:.3f}"
@@ -143,3 +149,22 @@ def test_seconds_and_steps_are_medians(root, track, honest):
     assert found.seconds == 2.5
     assert found.steps == np.median([e.steps for e in honest])
     assert json.dumps(found.summary.success)  # plain numbers
+
+
+def test_a_track_of_ones_own_is_on_the_page(tmp_path, track, honest):
+    own = replace(track, name="mine", title="<b>Mine</b>", dataset="phantom")
+    own.save(tmp_path / "mine" / "mine.toml")
+    write_row(tmp_path, own, "expert", honest)
+    text, problems = table.leaderboard_page(tmp_path)
+    assert not problems
+    assert "## mine" in text and own.digest in text and "| expert | reference |" in text
+    assert "<b>" not in text  # the title came with a stranger's rows
+
+
+def test_other_numbers_under_a_shipped_name_are_not(tmp_path, track, honest):
+    easy = replace(track, max_steps=track.max_steps + 1)
+    easy.save(tmp_path / track.name / f"{track.name}.toml")
+    write_row(tmp_path, easy, "expert", honest)
+    text, problems = table.leaderboard_page(tmp_path)
+    assert f"## {track.name}" not in text
+    assert len(problems) == 1 and "is not the track of that name" in problems[0]

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tomli_w
 
+from regenv.evaluation.cases import bind
 from regenv.evaluation.episodes import EPISODES, Episode
+from regenv.evaluation.runner import metrics_of
 from regenv.evaluation.submission import HEADER
-from regenv.evaluation.toml import dumps
-from regenv.evaluation.track import bind, find_track
-from regenv.leaderboard.replay import Process
+from regenv.evaluation.track import find_track
+from regenv.leaderboard.replay import decode, replay
 from regenv.leaderboard.verify import KINDS, LEVELS, find_rows, verify
 
 from .conftest import greedy_episode, make_track, write_row
@@ -30,7 +32,7 @@ def edit_header(folder, **changes):
     document = tomllib.loads((folder / HEADER).read_text())
     for key, value in changes.items():
         document.pop(key) if value is None else document.update({key: value})
-    (folder / HEADER).write_text(dumps(document))
+    (folder / HEADER).write_text(tomli_w.dumps(document))
 
 
 def edit_lines(folder, edit):
@@ -62,7 +64,7 @@ def test_an_honest_row_replays(row, honest):
     ],
 )
 def test_every_action_scheme_replays(root, track, keywords):
-    process = Process.of(track, keywords)
+    process = track.config(**keywords).make_process(1)
     episodes = [greedy_episode(track, process, case) for case in track.cases]
     found = verify(write_row(root, track, "other", episodes, env_kwargs=keywords))
     assert found.failures == ()
@@ -142,14 +144,14 @@ def test_a_track_of_ones_own_under_a_shipped_name(root, honest, track):
     """Starts a millimetre from the truth, and a longer leash: not the track of that name."""
     easy = replace(track, max_steps=10**6)
     row = write_row(root, easy, "expert", honest)
-    easy.save(root / easy.name)
+    easy.save(root / easy.name / f"{easy.name}.toml")
     assert kinds(row) == {"track-digest"}
 
 
 def test_numbers_changed_under_the_digest(row, root, track):
     path = root / track.name / f"{track.name}.json.gz"
     records = json.loads(gzip.decompress(path.read_bytes()))
-    records[0]["start"] = records[0]["truth"]
+    records[0]["start"] = records[0]["target"]["pose"]
     path.write_bytes(gzip.compress(json.dumps(records).encode()))
     assert kinds(row) == {"track-digest"}
 
@@ -238,11 +240,11 @@ def test_transform_that_is_none_of_the_model(row):
 
 def test_better_transform_than_the_actions_lead_to(row, track):
     """The truth itself, with metrics that fit it: only the replay can tell."""
-    from regenv.evaluation.runner import metrics_of
 
     def forge(records):
         case = track.cases[0]
-        records[0].update(transform=case.truth.tolist(), metrics=metrics_of(case, case.truth))
+        truth = case.target.pose.tolist()
+        records[0].update(transform=truth, metrics=metrics_of(case, case.answer(truth)))
 
     edit_lines(row, forge)
     assert kinds(row) == {"replay", "metrics"}
@@ -311,20 +313,18 @@ def test_too_many_evaluations(row, track):
 
 def test_two_hundred_cases_take_seconds(tmp_path):
     track = make_track(200)
-    track.save(tmp_path / track.name)
-    process = Process.of(track, {})
+    track.save(tmp_path / track.name / f"{track.name}.toml")
+    config = track.config()
+    process = config.make_process(1)
     one = [greedy_episode(track, process, case) for case in track.cases[:10]]
     template = {e.case: e for e in one}
     # Any actions will do for the time: those of the first ten, with what they lead to from the other starts.
     episodes = []
     for n, case in enumerate(track.cases):
         actions = template[f"{n % 10:03d}"].actions
-        final = process.replay([case], [process.decode(actions)])[0]
-        from regenv.evaluation.runner import metrics_of
-
-        episodes.append(
-            Episode(case.id, 0, actions, final.tolist(), len(actions), len(actions), 0.1, metrics_of(case, final))
-        )
+        final = replay(config, [case], [decode(process, actions)[0]])[0].tolist()
+        metrics = metrics_of(case, case.answer(final))
+        episodes.append(Episode(case.id, 0, actions, final, len(actions), len(actions), 0.1, metrics))
     row = write_row(tmp_path, track, "long", episodes)
     began = time.perf_counter()
     found = verify(row)

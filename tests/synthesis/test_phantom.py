@@ -7,8 +7,10 @@ import pytest
 
 from regenv.core.geometry import transform_points
 from regenv.core.resample import resample
+from regenv.data.dataset import SPAN, SPLITS
 from regenv.errors import OptionError
-from regenv.synthesis.phantom import CASES, FIRST_SEED, SUBJECTS, PhantomDataset
+from regenv.synthesis.phantom import CASES, PhantomDataset
+from regenv.synthesis.procedural import SUBJECTS, subject_seed
 from regenv.synthesis.recipes import torso
 
 
@@ -21,16 +23,55 @@ def _coarse(monkeypatch, tmp_path_factory):
 
 
 def test_splits_are_disjoint_and_of_the_announced_size():
-    sets = {split: PhantomDataset(split) for split in SUBJECTS}
-    subjects = {split: set(d.subjects) for split, d in sets.items()}
-    for split, dataset in sets.items():
-        assert len(subjects[split]) == SUBJECTS[split]
+    sets = {split: PhantomDataset(split) for split in SPLITS}
+    for split in SUBJECTS:
+        dataset = sets[split]
+        assert len(set(dataset.subjects)) == SUBJECTS[split]
         assert len(dataset.ids) == CASES[split] == len(set(dataset.ids)) == len(dataset.subjects)
         assert dataset.ndim == 3 and dataset.split == split
-    assert not subjects["train"] & subjects["test"]
-    assert not subjects["train"] & subjects["validation"]
-    seeds = [set(range(FIRST_SEED[s], FIRST_SEED[s] + SUBJECTS[s])) for s in SUBJECTS]
-    assert not (seeds[0] & seeds[1] or seeds[0] & seeds[2] or seeds[1] & seeds[2])
+    assert {sets["train"].subjects[i] for i in range(0, 30_000, 7)}.isdisjoint(
+        {*sets["validation"].subjects, *sets["test"].subjects}
+    )
+
+
+def test_seeds_of_splits_are_disjoint_however_many_subjects_are_trained_on():
+    fixed = [subject_seed(split, n) for split in SUBJECTS for n in range(SUBJECTS[split])]
+    assert fixed[0] == 10_000 and fixed[SUBJECTS["validation"]] == 20_000  # of data that is out in the world
+    training = [subject_seed("train", n) for n in (*range(40_000), 10**6, SPAN - 1)]
+    assert len(set(training)) == len(training) and not set(training) & set(fixed)
+    # a recipe that shows two subjects adds this to the seed for the second
+    assert not {s + 1_000_000 for s in training} & {*fixed, *(s + 1_000_000 for s in fixed)}
+
+
+def test_training_subjects_have_no_end_and_can_be_limited():
+    endless, few = PhantomDataset("train"), PhantomDataset("train", subjects=3)
+    index = 12_345 + 7 * SPAN
+    assert endless.ids[index] == "phantom-torso-train-12345-v7"
+    assert endless.ids.index(endless.ids[index]) == index
+    assert endless.subjects[index] == "phantom-train-12345"
+    assert endless.ids[3] == "phantom-torso-train-0003"
+    assert few.ids[2 + SPAN] == "phantom-torso-train-0002-v1"
+    with pytest.raises(IndexError, match="subject 3 of 3"):
+        few.ids[3]
+    with pytest.raises(TypeError, match="not iterable"):
+        list(endless.ids)  # which would never end
+    for name in ("phantom-torso-train-0003", "phantom-torso-train-2", "phantom-torso-train-0002-v0", "0001"):
+        with pytest.raises(ValueError, match="names are such as 'phantom-torso-train-0000'"):
+            few.ids.index(name)
+    for bad in ({"subjects": 0}, {"split": "validation", "subjects": 5}):
+        with pytest.raises(OptionError, match="must be at least 1"):
+            PhantomDataset(**bad)
+
+
+def test_a_variation_is_a_function_of_subject_and_number():
+    dataset, again = PhantomDataset("train"), PhantomDataset("train", subjects=4)
+    plain, first, second = (dataset.load(2 + v * SPAN) for v in range(3))
+    same = again.load(2 + SPAN)
+    assert np.array_equal(first.fixed.array, same.fixed.array)
+    assert np.array_equal(first.truth.transform, same.truth.transform)
+    assert first.subject == second.subject == plain.subject
+    assert len({pair.id for pair in (plain, first, second)}) == 3
+    assert len({pair.fixed.array.tobytes() for pair in (plain, first, second)}) == 3
 
 
 def test_a_pair_is_complete_and_reproducible():
@@ -107,8 +148,10 @@ def test_bad_options_suggest_the_near_miss():
         PhantomDataset(field_of_view="haert")
     with pytest.raises(OptionError, match="cbct"):
         PhantomDataset(modalities=("cbtc", "ct"))
-    with pytest.raises(IndexError, match="999"):
-        PhantomDataset().load(999)
+    with pytest.raises(IndexError):
+        PhantomDataset("validation").load(999)
+    with pytest.raises(IndexError):
+        PhantomDataset().load(-1)
 
 
 def test_without_truth_nothing_of_it_is_left():

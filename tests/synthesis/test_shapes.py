@@ -8,9 +8,11 @@ import pytest
 from regenv.core.geometry import transform_points
 from regenv.core.resample import resample
 from regenv.core.similarity import get_similarity
+from regenv.data.dataset import SPAN, count_of
 from regenv.datasets import make_dataset
+from regenv.synthesis.procedural import SUBJECTS
 from regenv.synthesis.shapes import LABELS, SIZE, PairGenerator, Residual, draw_contrasts, make_anatomy
-from regenv.synthesis.shapes.dataset import _FIRST_SEED, CASES, SUBJECTS
+from regenv.synthesis.shapes.dataset import CASES
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +84,8 @@ def test_splits_are_disjoint():
     sets = {split: make_dataset("shapes", split=split) for split in SUBJECTS}
     for split, dataset in sets.items():
         assert len(dataset.ids) == CASES[split] and len(set(dataset.subjects)) == SUBJECTS[split]
-    seeds = [set(range(_FIRST_SEED[s], _FIRST_SEED[s] + SUBJECTS[s])) for s in SUBJECTS]
-    assert not (seeds[0] & seeds[1] or seeds[0] & seeds[2] or seeds[1] & seeds[2])
+    few = make_dataset("shapes", split="train", subjects=7)
+    assert count_of(few) == 7 and few.ids[6 + 2 * SPAN] == "shapes-train-0006-v2"
 
 
 def test_a_case_is_whole_and_its_truth_right():

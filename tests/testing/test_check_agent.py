@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from regenv.testing import check_agent
-from tests.evaluation.conftest import AGENTS
 from tests.evaluation.some_agents import AtOnce, Walker
+
+AGENTS = "tests.evaluation.some_agents"
 
 
 @pytest.mark.parametrize("name", ["identity", "header", "centre", "random", "oracle", "greedy_search"])

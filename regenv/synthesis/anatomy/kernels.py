@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, vectorize
+from numba import njit
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -231,17 +231,3 @@ def displace(points, lattices, origin, knot, out):
                             * weights[0, i]
                         )
             out[n, c] = total
-
-
-@vectorize(["float32(float32, float32, float32)", "float64(float64, float64, float64)"], cache=True)
-def smooth_min(a, b, k):
-    """Polynomial smooth minimum, see ``shapes.smooth_min``."""
-    h = max(k - abs(a - b), k * 0) / k
-    return min(a, b) - h * h * k / 4
-
-
-@vectorize(["float32(float32, float32, float32)", "float64(float64, float64, float64)"], cache=True)
-def smooth_max(a, b, k):
-    """Polynomial smooth maximum, see ``shapes.smooth_max``."""
-    h = max(k - abs(a - b), k * 0) / k
-    return max(a, b) + h * h * k / 4

@@ -70,12 +70,16 @@ def capsule(u: Field, v: Field, w: Field, a: ArrayLike, b: ArrayLike, ra: float,
 
 def smooth_min(a: Field, b: Field, k: float) -> Field:
     """Union with a fillet of about ``k`` mm (polynomial smooth minimum)."""
-    return kernels.smooth_min(a, b, np.float32(k))
+    from regenv.synthesis.anatomy.smooth_kernels import smooth_min
+
+    return smooth_min(a, b, np.float32(k))
 
 
 def smooth_max(a: Field, b: Field, k: float) -> Field:
     """Intersection with edges rounded over about ``k`` mm."""
-    return kernels.smooth_max(a, b, np.float32(k))
+    from regenv.synthesis.anatomy.smooth_kernels import smooth_max
+
+    return smooth_max(a, b, np.float32(k))
 
 
 class Loft:

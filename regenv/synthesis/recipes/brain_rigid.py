@@ -50,4 +50,4 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     return linear_pair(fixed, moving, anatomy.landmarks, label_names=LABEL_NAMES)
 
 
-RECIPE = Recipe(name=_NAME, version=VERSION, modalities=MODALITIES, fields_of_view=("head",), make=make)
+RECIPE = Recipe(name=_NAME, version=VERSION, modalities=MODALITIES, fields_of_view=("head",), make=make, mirrors=True)

@@ -73,4 +73,5 @@ RECIPE = Recipe(
     fields_of_view=("brain",),
     make=make,
     crop_fixed=0.05,
+    mirrors=True,
 )

@@ -84,4 +84,5 @@ RECIPE = Recipe(
     make=make,
     crop_fixed=0.05,
     crop_moving=0.05,
+    mirrors=True,
 )

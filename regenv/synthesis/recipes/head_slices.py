@@ -151,4 +151,5 @@ RECIPE = Recipe(
     make=make,
     ndim=2,
     crop_fixed=0.0,
+    mirrors=True,
 )

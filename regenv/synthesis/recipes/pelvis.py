@@ -70,4 +70,5 @@ RECIPE = Recipe(
     make=make,
     crop_fixed=0.1,
     crop_moving=0.1,
+    mirrors=True,
 )

@@ -58,4 +58,5 @@ RECIPE = Recipe(
     make=make,
     crop_fixed=0.08,
     crop_moving=0.08,
+    mirrors=True,
 )

@@ -106,4 +106,5 @@ RECIPE = Recipe(
     fields_of_view=("adult", "fetal", "stack"),
     make=make,
     crop_moving=0.05,
+    mirrors=True,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,23 +9,21 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
-from regenv.data.cache import MemoryCache, cached, digest
-from regenv.data.frames import MAX_CROP, case_generator, with_random_frame
-from regenv.data.packing import bytes_held
+from regenv.data.cache import digest
+from regenv.data.frames import MAX_CROP, case_generator
 from regenv.data.pair import ImagePair, Truth
-from regenv.errors import check_option
+from regenv.synthesis.procedural import Procedural, subject_seed
 from regenv.synthesis.shapes import variants
 from regenv.synthesis.shapes.acquisition import Acquisition, acquire, draw_contrasts, make_pools
 from regenv.synthesis.shapes.anatomy import SIZE, TABLE, VERSION, Anatomy, make_anatomy
 
-SUBJECTS = {"train": 32, "validation": 8, "test": 40}
-CASES = {"train": 256, "validation": 64, "test": 200}
-_FIRST_SEED = {"train": 100_000, "validation": 110_000, "test": 120_000}
+CASES = {"validation": 64, "test": 200}
+_FIRST_SEED = 100_000
 _VOXELS_OF_EXTENT = (1.0 / 96, 1.6 / 96)
 """Size of a voxel as a share of the view's width."""
 
 
-class ShapesDataset:
+class ShapesDataset(Procedural):
     """Random shapes, each seen in two random contrasts.
 
     Fixed and moving are two pictures of one anatomy, with intensities that may be related by a curve or not at all, and
@@ -40,6 +37,7 @@ class ShapesDataset:
         slabs: How many thick, oblique slices the fixed image is made of; 0 for a volume.
         extent_mm: Width of the view; a voxel is a 96th of it or a little more.
         population: Recipe and field of view whose population model deforms the fixed image; None for rigid pairs.
+        subjects: How many anatomies to train on, each varied without end; None for no end.
 
     Raises:
         OptionError: On an unknown split.
@@ -54,28 +52,25 @@ class ShapesDataset:
         slabs: int = 0,
         extent_mm: float = 192.0,
         population: tuple[str, str] | None = None,
+        subjects: int | None = None,
     ) -> None:
-        check_option("split", split, tuple(SUBJECTS))
-        self.split = split
+        spec = {"ndim": ndim, "slabs": slabs, "extent_mm": extent_mm, "population": population}
+        super().__init__(split, self.name, self.name, CASES, subjects, {"name": self.name, **spec})
         self.ndim = ndim
+        self.mirrors = population is None
         self._slabs = slabs
         self._voxel_mm = (extent_mm * _VOXELS_OF_EXTENT[0], extent_mm * _VOXELS_OF_EXTENT[1])
         self._population = population
-        n = SUBJECTS[split]
-        self.ids = tuple(f"shapes-{split}-{i:04d}" for i in range(CASES[split]))
-        self.subjects = tuple(f"shapes-{split}-{i % n:02d}" for i in range(CASES[split]))
-        self._held: MemoryCache[ImagePair] = MemoryCache()
 
-    def load(self, index: int) -> ImagePair:
-        """Case ``index``: anatomy ``index % n`` in a physical frame and with crops of its own."""
-        if not 0 <= index < len(self.ids):
-            raise IndexError(f"pair {index} of {len(self.ids)} in {self.name} ({self.split})")
-        number = index % SUBJECTS[self.split]
-        whole = self._held.get(number, lambda: self._variant(self._subject(number), number), bytes_held)
+    @property
+    def max_crop(self) -> tuple[float, float]:
+        """See :class:`regenv.synthesis.procedural.Procedural`; where it is sliced or deformed, of the moving image."""
         plain = self.ndim == 3 and self._slabs == 0 and self._population is None
-        rng = case_generator("shapes", self.split, index)
-        moved = with_random_frame(whole, rng, max_crop=MAX_CROP if plain else (0.0, MAX_CROP))
-        return replace(moved, id=self.ids[index], subject=self.subjects[index])
+        return (MAX_CROP if plain else 0.0), MAX_CROP
+
+    def whole(self, number: int) -> ImagePair:
+        """See :class:`regenv.synthesis.procedural.Procedural`."""
+        return self._variant(self._subject(number), number)
 
     def _variant(self, whole: ImagePair, number: int) -> ImagePair:
         """The subject as this kind of environment needs it; the same for all of its cases."""
@@ -90,10 +85,21 @@ class ShapesDataset:
             whole = variants.deformed(whole, rng, load_population(*self._population))
         return whole
 
+    def _generator(self, *case: object) -> np.random.Generator:
+        return case_generator("shapes", self.split, *case)
+
+    def _make(self, number: int) -> dict[str, NDArray[Any]]:
+        return make_subject(_FIRST_SEED + subject_seed(self.split, number), self._voxel_mm)
+
+    def _what(self, number: int) -> str:
+        return f"shapes {self.split} {number}"
+
+    def _key(self, number: int) -> str:
+        seed = _FIRST_SEED + subject_seed(self.split, number)
+        return digest("shapes", VERSION, seed=seed, voxel_mm=self._voxel_mm)
+
     def _subject(self, number: int) -> ImagePair:
-        seed = _FIRST_SEED[self.split] + number
-        key = digest("shapes", VERSION, seed=seed, voxel_mm=self._voxel_mm)
-        kept = cached(key, lambda: make_subject(seed, self._voxel_mm), what=f"shapes {self.split} {number}")
+        kept = self._kept(number)
         images = [
             Image(kept[role], _unpacked(kept[f"{role}_grid"], kept[role].shape), "shapes", float(kept["background"][i]))
             for i, role in enumerate(("fixed", "moving"))

@@ -6,8 +6,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -22,31 +20,7 @@ from regenv.data.pair import ImagePair
 from regenv.datasets import make_dataset
 from regenv.errors import DataError, OptionError
 from tests.data.layouts import trees
-
-
-@dataclass(frozen=True)
-class Tree:
-    write: Callable[[Path], Path]
-    modalities: tuple[str, str]
-    lost: str  # a file without which a case is incomplete
-    ndim: int = 3
-
-
-TREES = {
-    "acdc": Tree(trees.acdc, ("mr", "mr"), "testing/patient101/patient101_frame12_gt.nii.gz"),
-    "bids": Tree(trees.bids, ("t1", "t2"), ""),
-    "bite": Tree(trees.bite, ("us", "t1"), "group2/01/01_all.tag"),
-    "copdgene": Tree(trees.copdgene, ("ct", "ct"), "copd9/copd9_eBHCT.img"),
-    "dirlab": Tree(trees.dirlab, ("ct", "ct"), "Case2Pack/ExtremePhases/Case2_300_T50_xyz.txt"),
-    "ixi": Tree(trees.ixi, ("t1", "t2"), ""),
-    "jsrt": Tree(trees.jsrt, ("xray", "xray"), "scratch/fold2/masks/left lung/JPCLN002.gif", ndim=2),
-    "learn2reg": Tree(trees.learn2reg, ("ct", "ct"), "keypointsTr/NLST_0002_0001.csv"),
-    "oasis": Tree(trees.oasis, ("t1", "t1"), "labelsTr/OASIS_0006_0000.nii.gz"),
-    "popi": Tree(trees.popi, ("ct", "ct"), "4DLandmarks/60-Landmarks.pts"),
-    "resect": Tree(trees.resect, ("us", "flair"), "NIFTI/Case12/US/Case12-US-before.nii.gz"),
-    "rire": Tree(trees.rire, ("t1", "ct"), "training_001/transformations/ct_T1.standard"),
-    "sunnybrook": Tree(trees.sunnybrook, ("mr", "mr"), "SCD_IMAGES_01/SCD0000301/CINESAX_300/IM-0003-0022.dcm"),
-}
+from tests.data.layouts.support import TREES
 
 
 def made(name: str, root: Path, *, query: str = "?test=all", split: str = "test", model: str = "rigid") -> Dataset:
@@ -55,10 +29,10 @@ def made(name: str, root: Path, *, query: str = "?test=all", split: str = "test"
 
 
 def test_every_layout_is_tested() -> None:
-    assert set(TREES) == set(LAYOUTS)
+    assert set(TREES) == set(LAYOUTS), "a layout has its row in TREES of tests/data/layouts/support.py"
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", TREES)
 def test_pairs_are_read_and_repeat(name: str, tmp_path: Path) -> None:
     TREES[name].write(tmp_path)
     dataset = made(name, tmp_path)
@@ -74,7 +48,7 @@ def test_pairs_are_read_and_repeat(name: str, tmp_path: Path) -> None:
     assert (pair.fixed.modality, pair.moving.modality) == modalities
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", TREES)
 def test_splits_share_no_subject(name: str, tmp_path: Path) -> None:
     TREES[name].write(tmp_path)
     subjects: dict[str, set[str]] = {}
@@ -88,7 +62,7 @@ def test_splits_share_no_subject(name: str, tmp_path: Path) -> None:
     assert subjects and not any(shared)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", TREES)
 def test_random_frames_carry_the_truth_and_the_alignment(name: str, tmp_path: Path) -> None:
     TREES[name].write(tmp_path)
     framed, plain = made(name, tmp_path, model="sdm"), made(name, tmp_path, query="?test=all&frame=file", model="sdm")
@@ -109,7 +83,7 @@ def test_random_frames_carry_the_truth_and_the_alignment(name: str, tmp_path: Pa
             assert_on_marks(still)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", TREES)
 def test_another_folder_is_answered_with_the_tree(name: str, tmp_path: Path) -> None:
     (tmp_path / "something.txt").write_text("else")
     with pytest.raises(DataError) as raised:
@@ -122,7 +96,7 @@ def test_another_folder_is_answered_with_the_tree(name: str, tmp_path: Path) -> 
         made(name, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", [name for name in LAYOUTS if TREES[name].lost])
+@pytest.mark.parametrize("name", [name for name, tree in TREES.items() if tree.lost])
 def test_missing_files_are_named_and_counted(name: str, tmp_path: Path) -> None:
     TREES[name].write(tmp_path)
     assert made(name, tmp_path).ids

@@ -19,6 +19,7 @@ from regenv.data.pair import ImagePair
 from regenv.datasets import make_dataset
 from tests.data import files
 from tests.data.layouts import trees
+from tests.data.layouts.support import TREES
 
 PAGES = Path(__file__).parents[3] / "docs" / "data"
 
@@ -99,34 +100,35 @@ def brats(root: Path) -> None:
         blobs(root, [f"{stem}_{kind}.nii.gz" for kind in ("t1", "t1ce", "t2", "flair")], [f"{stem}_seg.nii.gz"])
 
 
-WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+SCRIPTED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "abide": ("ABIDE", abide),
-    "acdc": ("ACDC", trees.acdc),
     "adni": ("ADNI", loni),
-    "bids": ("BIDS", trees.bids),
-    "bite": ("BITE", trees.bite),
     "brats": ("BraTS", brats),
-    "copdgene": ("COPDgene", trees.copdgene),
-    "dirlab": ("DIR-Lab", trees.dirlab),
     "empire10": ("EMPIRE10", empire10),
     "habs": ("HABS", table("T1w", "FLAIR")),
-    "ixi": ("IXI", trees.ixi),
-    "jsrt": ("JSRT", trees.jsrt),
-    "learn2reg": ("NLST", trees.learn2reg),
     "lits": ("LiTS", lits),
     "mcic": ("MCIC", table("T1w")),
     "msd": ("Task03_Liver", msd),
     "nlst": ("NLST", trees.learn2reg),
     "oai": ("OAI", oai),
-    "oasis": ("OASIS", trees.oasis),
-    "popi": ("POPI", trees.popi),
     "ppmi": ("PPMI", loni),
-    "resect": ("RESECT", trees.resect),
-    "rire": ("RIRE", trees.rire),
     "sliver": ("SLIVER", sliver),
-    "sunnybrook": ("SCD", trees.sunnybrook),
 }
-"""The folder that a page's code names, and what writes a miniature of it."""
+"""Of the pages that have no layout of their own: the folder that the code names, and what writes a miniature of it."""
+
+WITH_CODE = sorted({*TREES, *SCRIPTED})
+
+
+def write_miniature(page: str, root: Path) -> Path:
+    """Writes what a page's code reads; returns its folder."""
+    if page in SCRIPTED:
+        folder, write = SCRIPTED[page]
+    else:
+        named = re.search(rf'make_dataset\("{page}:([^"?]+)', (PAGES / f"{page}.md").read_text())
+        assert named, f'{page}.md has no code make_dataset("{page}:FOLDER", ...)'
+        folder, write = named[1], TREES[page].write
+    write(root / folder)
+    return root / folder
 
 
 BETWEEN_PEOPLE = ("lits", "msd", "oai", "sliver")
@@ -135,16 +137,15 @@ BETWEEN_PEOPLE = ("lits", "msd", "oai", "sliver")
 
 def test_every_page_is_run_and_listed() -> None:
     pages = {path.stem for path in PAGES.glob("*.md")} - {"index"}
-    assert pages == set(WRITERS)
+    assert pages == set(WITH_CODE)
     assert set(LAYOUTS) <= pages
     linked = re.findall(r"\]\((\w+)\.md\)", (PAGES / "index.md").read_text())
     assert set(linked) - {"your-scans"} == pages
 
 
-@pytest.mark.parametrize("page", sorted(WRITERS))
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_the_code_of_a_page_gives_pairs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, write = WRITERS[page]
-    write(tmp_path / folder)
+    write_miniature(page, tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL):
@@ -168,12 +169,11 @@ def test_the_code_of_a_page_gives_pairs(page: str, tmp_path: Path, monkeypatch: 
     assert known[promised]
 
 
-@pytest.mark.parametrize("page", sorted(WRITERS))
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_the_environment_that_a_page_names_takes_the_pairs(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, write = WRITERS[page]
-    write(tmp_path / folder)
+    write_miniature(page, tmp_path)
     monkeypatch.chdir(tmp_path)
     text = (PAGES / f"{page}.md").read_text()
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:-1]:  # the last one reads pairs, the others write
@@ -196,18 +196,17 @@ def test_the_environment_that_a_page_names_takes_the_pairs(
 @pytest.mark.parametrize("page", BETWEEN_PEOPLE)
 def test_nobody_is_paired_with_himself(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The miniatures have a split of one person."""
-    folder, write = WRITERS[page]
-    write(tmp_path / folder)
+    folder = write_miniature(page, tmp_path)
     monkeypatch.chdir(tmp_path)
     script = re.findall(r"```python\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL)[0]
     exec(script, {})
-    with (tmp_path / folder / "pairs.csv").open() as stream:
+    with (folder / "pairs.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert {row["split"] for row in rows} == {"train", "test"}
     assert all(row["fixed"] != row["moving"] for row in rows)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", TREES)
 def test_the_tree_of_a_page_is_the_readers(name: str) -> None:
     layout = import_module(f"regenv.data.layouts.{name}").LAYOUT
     text = (PAGES / f"{name}.md").read_text()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import regenv  # noqa: F401
-from regenv.envs.canvas import Canvas
 from regenv.envs.cases import CaseSource
-from regenv.envs.views import make_view
 from regenv.errors import OptionError
+from regenv.imaging import get_imaging
+from regenv.imaging.renderer import Renderer
+from regenv.imaging.volume_torch import TorchRenderer
 from regenv.poses import get_model
 
 torch = pytest.importorskip("torch", reason="needs the extra 'agents'")
@@ -18,21 +19,20 @@ torch = pytest.importorskip("torch", reason="needs the extra 'agents'")
 
 @pytest.mark.parametrize("observation", ["slices", "volume", "volume_zoom"])
 def test_the_same_samples_bytes_and_sums(observation, blobs):
-    from regenv.envs.canvas_torch import TorchCanvas
-
-    view = make_view(observation, ndim=3, size=20, spacing_mm=9.0)
+    imaging = get_imaging("volume")
+    view = imaging.view(observation, ndim=3, size=20, spacing_mm=9.0)
     rigid = get_model("rigid", 3)
-    source = CaseSource(blobs, rigid, np.zeros(6))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    canvases = [Canvas(view, 3, 1), TorchCanvas(view, 3, 1, device)]
+    source = CaseSource(blobs, rigid, np.zeros(6), imaging)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    on_cpu, on_torch = Renderer(view, 3, rigid, 1), TorchRenderer(view, 3, rigid, 1, device)
     rng = np.random.default_rng(0)
     away = rigid.exp(rng.uniform(-1, 1, (3, 6)) * [40, 40, 40, 30, 30, 30])
     poses = np.stack([source.draw_start(i, rng) for i in range(3)]) @ away
-    for canvas in canvases:
+    for renderer in (on_cpu, on_torch):
         for lane in range(3):
-            canvas.load(lane, source.case(lane))
-        canvas.render(poses)
-    for one, two in zip(canvases[0].levels, canvases[1].levels, strict=True):
+            renderer.load(lane, source.case(lane))
+        renderer.render(poses)
+    for one, two in zip(on_cpu.levels, on_torch.levels, strict=True):
         np.testing.assert_array_equal(one.valid, two.valid)
         np.testing.assert_allclose(one.moved, two.moved, atol=1e-5)
         np.testing.assert_allclose(one.sums, two.sums, rtol=1e-5, atol=1e-3)

@@ -72,7 +72,7 @@ def test_a_step_is_taken_unless_it_leaves_the_bound_or_folds(ndim, size):
     rng = np.random.default_rng(4)
     axis = np.linspace(-50, 50, 2 * model.cells + 1)
     lattice = np.stack(np.meshgrid(*[axis] * ndim, indexing="ij")[::-1], axis=-1).reshape(-1, ndim)
-    states = model.identity(60)
+    states = np.tile(model.origin, (60, 1))
     steps = rng.normal(size=(60, 6)) * rng.uniform(0.05, 1.6, (60, 1))
     taken = model.step(states, steps)
     least = model.jacobian_determinants(steps, lattice).min(axis=1)
@@ -87,7 +87,7 @@ def test_a_step_is_taken_unless_it_leaves_the_bound_or_folds(ndim, size):
 
 def test_steps_reach_the_bound_and_not_beyond_and_lanes_do_not_depend_on_each_other():
     model = _random_model(3, size=0.2)
-    states = model.identity(1)
+    states = model.origin[None]
     tenth = np.eye(6)[:1] * 0.1
     for _ in range(30):
         states = model.step(states, tenth)
@@ -119,9 +119,8 @@ def test_it_speaks_as_a_transform_model_does():
     assert (model.name, model.ndim, model.n_parameters) == ("sdm", 2, 6)
     assert model.names[:2] == ("c1", "c2")
     assert model.units == ("sd",) * 6
-    assert model.identity(3).shape == (3, 6)
-    frames = np.tile(np.eye(3), (2, 1, 1))
-    assert model.step(model.identity(2), np.zeros((2, 6)), frames).shape == (2, 6)
+    assert model.origin.shape == (6,)
+    assert model.lanes(2, 100.0).advance(np.tile(model.origin, (2, 1)), np.zeros((2, 6))).shape == (2, 6)
 
 
 def test_misfits_are_refused():

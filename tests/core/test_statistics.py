@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from regenv.evaluation.statistics import (
+from regenv.core.statistics import (
     Interval,
     holm,
     interquartile_mean,

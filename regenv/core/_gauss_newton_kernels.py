@@ -1,4 +1,4 @@
-"""Kernels of :mod:`regenv.alignment.refine`: one pass over the view for each quantity of a Gauss-Newton step."""
+"""Kernels of :mod:`regenv.core.gauss_newton`: one pass over the view for each quantity of a Gauss-Newton step."""
 
 from __future__ import annotations
 

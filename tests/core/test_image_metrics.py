@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regenv.evaluation.image_metrics import image_metrics
+from regenv.core.image_metrics import image_metrics
 
 
 @pytest.mark.parametrize("shape", [(24, 30), (20, 22, 24)])
