@@ -68,13 +68,20 @@ def share_interval(hits: ArrayLike, subjects: Sequence[str], *, confidence: floa
     return Interval(p, *_wilson(p, effective, spread.quantile(confidence)))
 
 
-def mean_interval(values: ArrayLike, subjects: Sequence[str], *, confidence: float = 0.95) -> Interval:
+def mean_interval(
+    values: ArrayLike,
+    subjects: Sequence[str],
+    *,
+    confidence: float = 0.95,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
     """Mean with Student's interval over subjects and training seeds.
 
     Args:
         values: ``(S, N)`` or ``(N,)``.
         subjects: Subject of each of the N cases.
         confidence: Coverage of the interval.
+        limits: What no value can lie beyond; the interval ends there.
 
     Returns:
         The mean; without bounds under :data:`FEWEST_SUBJECTS` subjects and where all subjects agree.
@@ -86,7 +93,7 @@ def mean_interval(values: ArrayLike, subjects: Sequence[str], *, confidence: flo
     if spread.subjects < FEWEST_SUBJECTS or spread.variance < 1e-18:
         return Interval(spread.mean)
     reach = spread.quantile(confidence) * spread.variance**0.5
-    return Interval(spread.mean, spread.mean - reach, spread.mean + reach)
+    return Interval(spread.mean, max(spread.mean - reach, limits[0]), min(spread.mean + reach, limits[1]))
 
 
 @dataclass(frozen=True)

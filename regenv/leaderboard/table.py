@@ -75,7 +75,7 @@ def table_row(verification: Verification, track: Track) -> TableRow:
         submission=submission,
         level=verification.level,
         summary=summarise(start.ravel(), final.ravel(), track.scale),
-        score=mean_interval(scores, subjects),
+        score=mean_interval(scores, subjects, limits=(-1.0, 1.0)),
         success=share_interval(final < track.scale.success_mm, subjects),
         harmed=share_interval(harmed(start, final, track.scale.harm_mm), subjects),
         scores=scores,

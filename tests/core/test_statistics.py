@@ -152,3 +152,10 @@ def test_no_interval_under_ten_subjects_or_where_all_agree():
     assert mean_interval([1.0] * 10, ten) == Interval(1.0)
     with pytest.raises(ValueError, match="10 cases and subjects of 9"):
         share_interval([1] * 10, nine)
+
+
+def test_an_interval_ends_at_what_no_value_can_pass():
+    scores = np.array([1.0] * 11 + [-0.9])
+    subjects = [str(i) for i in range(12)]
+    free, held = mean_interval(scores, subjects), mean_interval(scores, subjects, limits=(-1.0, 1.0))
+    assert free.high > 1.0 == held.high and held.low == free.low
