@@ -11,14 +11,19 @@ import numpy as np
 import regenv  # noqa: F401  (registers the environments)
 from regenv.agent import play
 from regenv.data.cache import progress
-from regenv.data.dataset import Dataset
+from regenv.data.dataset import SPAN, Dataset
 
 THRESHOLDS_MM = (1.0, 2.0, 5.0, 10.0)
 HARM_MM = 1.0
 
 
 def measure(
-    agent: Any, env_id: str, episodes: int, split: str = "validation", dataset: str | Dataset = "phantom"
+    agent: Any,
+    env_id: str,
+    episodes: int,
+    split: str = "validation",
+    dataset: str | Dataset = "phantom",
+    subjects: int | None = None,
 ) -> dict[str, Any]:
     """Plays episodes seeded 0, 1, ...
 
@@ -28,6 +33,8 @@ def measure(
         episodes: How many.
         split: ``"validation"``: on the test split the truth is withheld, and it belongs to the leaderboard.
         dataset: Name of a data set, or one whose split counts.
+        subjects: Of embedded training subjects, which have no end: the first so many, one after the other, each time in
+            another variation.
 
     Returns:
         ``success`` (share under 1, 2, 5, 10 mm), ``tre_mm`` (10th, 50th, 90th percentile), the same of the starts as
@@ -35,10 +42,15 @@ def measure(
         ``stopped`` (share that ended by STOP), ``episodes``.
     """
     env = gym.make(env_id, split=split, dataset=dataset, threads=1, **agent.env_kwargs)
+    names = None if subjects is None else env.unwrapped.config.make_dataset(prepare=False).ids
     played = []
     with progress(f"measuring on the {split} split", episodes) as advance:
         for seed in range(episodes):
-            played.append(play(agent, env, seed=seed))
+            pair = None
+            if names is not None:
+                turn, subject = divmod(seed, subjects)
+                pair = {"pair": names[subject + SPAN * turn]}
+            played.append(play(agent, env, seed=seed, options=pair))
             advance()
     env.close()
     starts, errors = (np.array([getattr(p, which)["tre"] for p in played]) for which in ("first", "last"))

@@ -26,6 +26,7 @@ class NetworkConfig:
         hidden: Units of the fully connected layer.
         dueling: Values as that of the state and the actions' advantages (Wang et al., ICML 2016).
         heads: Independent estimates; 2 for double targets.
+        pairs: Slices, or single images, of which a pair is seen (or a difference): all pass through the same layers.
 
     Raises:
         ValueError: If a value is out of range; the message names it.
@@ -39,6 +40,7 @@ class NetworkConfig:
     hidden: int = 256
     dueling: bool = True
     heads: int = 1
+    pairs: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in BODIES:
@@ -48,8 +50,11 @@ class NetworkConfig:
                 f"observations must be images (channels, height, width) of at least 36 pixels, got {self.shape}; "
                 'volumes need observation="slices", and parameters=False'
             )
-        if self.kind == "correlation" and self.shape[0] % 2:
-            raise ValueError(f"the correlation network needs fixed and moved images, got {self.shape[0]} channels")
+        if self.kind == "correlation" and self.shape[0] != 2 * self.pairs:
+            raise ValueError(
+                f"the correlation network needs fixed and moved images, got {self.shape[0]} channels of {self.pairs} "
+                "pairs; network='nature' takes differences"
+            )
 
 
 class QNetwork(nn.Module):
@@ -90,56 +95,54 @@ class QNetwork(nn.Module):
 class Nature(nn.Module):
     """The CNN of Mnih et al. (Nature 2015), narrow, each convolution normalised over the whole layer.
 
-    GroupNorm with one group is the LayerNorm over channels and pixels that PQN asks for. On a CPU it costs 5 % where
-    normalising each pixel's channels costs a third.
+    The two images of a pair are its channels; pairs of slices share all weights up to the fully connected layer, since
+    a pixel of one slice has nothing to do with that of another. GroupNorm with one group is the LayerNorm over channels
+    and pixels that PQN asks for. On a CPU it costs 5 % where normalising each pixel's channels costs a third.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        w = config.width
+        w, self.pairs = config.width, config.pairs
         self.layers = nn.Sequential(
-            *_normalised(nn.Conv2d(config.shape[0], w, 8, 4)),
+            *_normalised(nn.Conv2d(config.shape[0] // self.pairs, w, 8, 4)),
             *_normalised(nn.Conv2d(w, 2 * w, 4, 2)),
             *_normalised(nn.Conv2d(2 * w, 2 * w, 3)),
             nn.Flatten(),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, C, H, W)`` in [0, 1] -> ``(B, features)``."""
-        return self.layers(images - 0.5)
+        """``(B, C, H, W)`` in [0, 1], fixed images first, -> ``(B, features)``."""
+        apart = images.unflatten(1, (-1, self.pairs)).transpose(1, 2).flatten(0, 1)
+        return _joined(self.layers(apart - 0.5), self.pairs)
 
 
 class Correlation(nn.Module):
-    """Fixed and moved encoded apart by one encoder, their features correlated over offsets, and a small head.
+    """Fixed and moved encoded by one encoder, and correlated: features of one times shifted features of the other.
 
-    The pairs of slices of an observation share all weights up to the fully connected layer.
+    A correlation over all offsets of a neighbourhood costs a CPU ten times as much as these layers together. Here a
+    convolution of the moved image's features learns which offsets matter (as the multiplicative units of Memisevic,
+    IEEE PAMI 2013, do), and its products with the fixed image's are what the rest sees.
     """
-
-    CELLS = 16
-    REACH = 3
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        w, stride = config.width, max(2, round(config.shape[1] / self.CELLS))
-        self.encoder = nn.Sequential(
-            *_normalised(nn.Conv2d(1, w, 2 * stride, stride, stride // 2)), nn.Conv2d(w, w, 3, padding=1)
-        )
-        offsets = (2 * self.REACH + 1) ** 2
+        w, self.pairs = config.width, config.pairs
+        self.encoder = nn.Sequential(*_normalised(nn.Conv2d(1, w, 8, 4, 2)))
+        self.fixed, self.moved = nn.Conv2d(w, 2 * w, 1), nn.Conv2d(w, 2 * w, 3, padding=1)
         self.head = nn.Sequential(
-            *_normalised(nn.Conv2d(offsets + 2 * w, 2 * w, 1)),
-            *_normalised(nn.Conv2d(2 * w, 2 * w, 3, 2, 1)),
+            nn.GroupNorm(1, 2 * w),
+            nn.ReLU(),
+            *_normalised(nn.Conv2d(2 * w, 2 * w, 4, 2)),
+            *_normalised(nn.Conv2d(2 * w, 2 * w, 3)),
+            nn.Flatten(),
         )
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, C, H, W)`` in [0, 1], fixed images first, -> ``(B, features)``."""
-        size, channels, height, width = images.shape
-        pairs = channels // 2
-        features = self.encoder(images.reshape(-1, 1, height, width) - 0.5)
-        features = features * torch.rsqrt(features.pow(2).sum(1, keepdim=True) + 1e-6)
-        fixed, moved = features.reshape(-1, 2, pairs, *features.shape[1:]).unbind(1)
-        fixed, moved = fixed.flatten(0, 1), moved.flatten(0, 1)
-        matched = self.head(torch.cat([correlate(fixed, moved, self.REACH), fixed, moved], 1))
-        return matched.reshape(size, -1)
+        features = self.encoder(images.flatten(0, 1).unsqueeze(1) - 0.5)
+        fixed, moved = features.unflatten(0, (-1, 2, self.pairs)).unbind(1)
+        products = self.fixed(fixed.flatten(0, 1)) * self.moved(moved.flatten(0, 1))
+        return _joined(self.head(products), self.pairs)
 
 
 BODIES = {"nature": Nature, "correlation": Correlation}
@@ -149,31 +152,9 @@ def _normalised(convolution: nn.Conv2d) -> tuple[nn.Module, ...]:
     return convolution, nn.GroupNorm(1, convolution.out_channels), nn.ReLU()
 
 
-def correlate(fixed: Tensor, moved: Tensor, reach: int) -> Tensor:
-    """Products of the features of each cell with those of the cells about it.
-
-    For each row of cells, one matrix product with a row of the other image gives all pairs of columns; those within
-    reach are a band along its diagonal. That is faster on a CPU than one product of whole images for each offset.
-
-    Args:
-        fixed: ``(B, C, H, W)``.
-        moved: The same.
-        reach: Largest offset.
-
-    Returns:
-        ``(B, (2 reach + 1)^2, H, W)``: channel ``(dy + reach) * (2 reach + 1) + dx + reach`` holds the products of
-        ``fixed[y, x]`` with ``moved[y + dy, x + dx]``; 0 outside.
-    """
-    height, width = fixed.shape[2:]
-    span = 2 * reach + 1
-    rows, around = fixed.permute(0, 2, 3, 1), F.pad(moved, (reach,) * 4).permute(0, 2, 1, 3)
-    bands = []
-    for dy in range(span):
-        products = rows @ around[:, dy : dy + height]  # (B, H, W, W + 2 reach)
-        # Read with rows that are one longer, so that the diagonal becomes a column.
-        longer = F.pad(products.flatten(2), (0, width)).reshape(-1, height, width, width + span)
-        bands.append(longer[..., :span])
-    return torch.cat(bands, 3).permute(0, 3, 1, 2)
+def _joined(features: Tensor, pairs: int) -> Tensor:
+    """Features ``(B * pairs, F)`` of all pairs to ``(B, pairs * F)``."""
+    return features.reshape(-1, pairs * features.shape[1])
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:

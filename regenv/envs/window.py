@@ -3,7 +3,7 @@
 Cases come in :data:`STREAMS` sequences, of which a lane draws one when it is seeded. In a sequence each subject is
 shown in :data:`VARIATIONS` cases, one after the other. A lane draws among the newest :data:`HELD` cases of its
 sequence, and moves on to a new one every :data:`REUSE` of its own episodes: so one lane uses a case :data:`REUSE` times
-in the mean, and B of them, from 16 on, ``REUSE * B / STREAMS`` times. All that decides is the lane's generator and the
+in the mean, and B of them, from 32 on, ``REUSE * B / STREAMS`` times. All that decides is the lane's generator and the
 count of its episodes: neither the other lanes nor how fast subjects are made.
 
 All sequences begin with subject 0, so that the first reset of any number of lanes needs a single subject; half of them
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-STREAMS = 16
+STREAMS = 32
 """Sequences of cases; no two show the same subject, but for the first."""
 
 HELD = 4

@@ -23,7 +23,7 @@ from agents.common.run import CHECKPOINT, LOG
 from agents.pqn import PQNAgent, ship, train
 from agents.pqn.agent import WEIGHTS_VARIABLE, factory, load, method_of, save
 from agents.pqn.config import config_for
-from agents.pqn.network import NetworkConfig, QNetwork, correlate, multiply_adds
+from agents.pqn.network import NetworkConfig, QNetwork, multiply_adds
 from agents.pqn.train import Learner, q_lambda_returns, state_values
 from regenv.catalogue import TASKS
 from regenv.policy import PolicyAgent
@@ -135,27 +135,32 @@ def test_stop_is_worth_nothing_and_is_chosen_where_nothing_is_worth_more() -> No
 # Networks
 
 
-def test_correlation_is_the_product_of_shifted_features() -> None:
-    fixed, moved = torch.rand(2, 3, 5, 7), torch.rand(2, 3, 5, 7)
-    found = correlate(fixed, moved, reach=2)
-    assert found.shape == (2, 25, 5, 7)
-    for dy, dx, y, x in ((-2, 1, 3, 2), (0, 0, 4, 6), (1, -2, 0, 5)):
-        wanted = (fixed[:, :, y, x] * moved[:, :, y + dy, x + dx]).sum(1)
-        torch.testing.assert_close(found[:, (dy + 2) * 5 + dx + 2, y, x], wanted)
-    assert (found[:, 0, 0] == 0).all()  # outside
+@pytest.mark.parametrize("kind", ["nature", "correlation"])
+def test_pairs_of_slices_pass_through_the_same_layers(kind: str) -> None:
+    """What a slice shows is encoded alike wherever it stands, fixed and moved of it together."""
+    body = QNetwork(NetworkConfig(kind, (6, 64, 64), 25, True, width=4, pairs=3)).body
+    images = torch.rand(2, 6, 64, 64)
+    order = [2, 0, 1]
+    with torch.no_grad():
+        features = body(images).reshape(2, 3, -1)
+        moved = body(images[:, [*order, *(3 + i for i in order)]]).reshape(2, 3, -1)
+        other = body(images[:, [0, 1, 2, 4, 3, 5]]).reshape(2, 3, -1)
+    torch.testing.assert_close(moved, features[:, order])
+    assert (other[:, :2] != features[:, :2]).any(2).all() and torch.equal(other[:, 2], features[:, 2])
 
 
 @pytest.mark.parametrize("kind", ["nature", "correlation"])
 @pytest.mark.parametrize("shape", [(2, 96, 96), (6, 64, 64)])
 def test_networks_are_cheap(kind: str, shape: tuple[int, int, int]) -> None:
-    assert 1e6 < multiply_adds(QNetwork(NetworkConfig(kind, shape, 17, True)), shape) < 15e6
+    network = QNetwork(NetworkConfig(kind, shape, 17, True, pairs=shape[0] // 2))
+    assert 1e6 < multiply_adds(network, shape) < 15e6
 
 
 @pytest.mark.parametrize("kind", ["nature", "correlation"])
 @pytest.mark.parametrize("heads", [1, 2])
 def test_policy_and_weight_files_act_as_the_network(tmp_path: Path, kind: str, heads: int) -> None:
     torch.manual_seed(0)
-    network = QNetwork(NetworkConfig(kind, (6, 64, 64), 25, True, width=4, hidden=32, heads=heads)).eval()
+    network = QNetwork(NetworkConfig(kind, (6, 64, 64), 25, True, 4, 32, heads=heads, pairs=3)).eval()
     observations = torch.randint(0, 255, (9, 6, 64, 64), dtype=torch.uint8)
     observations[::2, 3:] //= 4
     with torch.no_grad():
