@@ -77,8 +77,7 @@ class QNetwork(nn.Module):
 
     def estimates(self, observation: Tensor) -> Tensor:
         """Observations ``(B, C, H, W)``, uint8 or in [0, 1], to the estimates of all heads ``(heads, B, actions)``."""
-        images = observation.float() / 255 if observation.dtype == torch.uint8 else observation
-        hidden = self.hidden(self.body(images))
+        hidden = self.hidden(self.body(observation))
         heads = self.config.heads
         values = self.advantage(hidden).reshape(-1, heads, self.learned)
         if self.value is not None:
@@ -111,9 +110,9 @@ class Nature(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, C, H, W)`` in [0, 1], fixed images first, -> ``(B, features)``."""
+        """``(B, C, H, W)``, fixed images first, -> ``(B, features)``."""
         apart = images.unflatten(1, (-1, self.pairs)).transpose(1, 2).flatten(0, 1)
-        return _joined(self.layers(apart - 0.5), self.pairs)
+        return _joined(self.layers(_values(apart)), self.pairs)
 
 
 class Correlation(nn.Module):
@@ -138,8 +137,8 @@ class Correlation(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, C, H, W)`` in [0, 1], fixed images first, -> ``(B, features)``."""
-        features = self.encoder(images.flatten(0, 1).unsqueeze(1) - 0.5)
+        """``(B, C, H, W)``, fixed images first, -> ``(B, features)``."""
+        features = self.encoder(_values(images.flatten(0, 1).unsqueeze(1)))
         fixed, moved = features.unflatten(0, (-1, 2, self.pairs)).unbind(1)
         products = self.fixed(fixed.flatten(0, 1)) * self.moved(moved.flatten(0, 1))
         return _joined(self.head(products), self.pairs)
@@ -150,6 +149,12 @@ BODIES = {"nature": Nature, "correlation": Correlation}
 
 def _normalised(convolution: nn.Conv2d) -> tuple[nn.Module, ...]:
     return convolution, nn.GroupNorm(1, convolution.out_channels), nn.ReLU()
+
+
+def _values(images: Tensor) -> Tensor:
+    """Images, uint8 or in [0, 1], as numbers about 0, in the memory order in which a CPU convolves them fastest."""
+    numbers = images.float() / 255 if images.dtype == torch.uint8 else images
+    return (numbers - 0.5).contiguous(memory_format=torch.channels_last)
 
 
 def _joined(features: Tensor, pairs: int) -> Tensor:

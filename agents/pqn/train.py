@@ -137,7 +137,8 @@ class Learner:
     def __init__(self, config: PQNConfig, envs: Any, seed: int, device: str = "cpu") -> None:
         self.config, self.envs, self.device = config, envs, torch.device(device)
         torch.manual_seed(seed)
-        self.network = QNetwork(network_config(config, envs)).to(self.device)
+        network = QNetwork(network_config(config, envs))
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
         self.rng = np.random.default_rng([seed, 0])
         self.steps = self.episodes = 0

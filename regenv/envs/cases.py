@@ -18,7 +18,7 @@ from regenv.imaging.base import Imaging
 from regenv.imaging.case import Case, make_case, target_of
 from regenv.poses.base import PoseModel
 
-PREPARED_BYTES = 2**30
+PREPARED_BYTES = 2**31
 """Memory that one environment keeps its prepared cases in, so that a later reset need not window them again."""
 
 _LISTED = 10  # ids that a message names

@@ -1,14 +1,19 @@
 """Which training case an episode of a lane shows, where cases have no end.
 
-Cases come in :data:`STREAMS` sequences, of which a lane draws one when it is seeded. In a sequence each subject is
-shown in :data:`VARIATIONS` cases, one after the other. A lane draws among the newest :data:`HELD` cases of its
-sequence, and moves on to a new one every :data:`REUSE` of its own episodes: so one lane uses a case :data:`REUSE` times
-in the mean, and B of them, from 32 on, ``REUSE * B / STREAMS`` times. All that decides is the lane's generator and the
-count of its episodes: neither the other lanes nor how fast subjects are made.
+Cases come in :data:`STREAMS` sequences, of which a lane draws one when it is seeded. Each subject of a sequence is
+shown in :data:`VARIATIONS` cases, one after the other, and each case is a variation that no other sequence shows. A
+lane draws among the newest :data:`HELD` cases of its sequence, and moves on to a new one every :data:`REUSE` of its
+own episodes: so one lane uses a case :data:`REUSE` times in the mean, and B of them, from 64 on, ``REUSE * B /
+STREAMS`` times.
 
 All sequences begin with subject 0, so that the first reset of any number of lanes needs a single subject; half of them
-leave it a little earlier than the others. Of so many subjects each sequence shows all, again and again, always in
-another variation.
+leave it a little earlier than the others. From then on a sequence's next subject is drawn among all that there are by
+then, :data:`NEW` more each time: however many lanes there are, subjects become more at the rate at which one processor
+makes them, and those that were seen come again, so that they are not forgotten. Where there are only so many, a
+sequence goes through all of them.
+
+All that decides is the lane's generator and the count of its episodes: neither the other lanes nor how fast subjects
+are made.
 """
 
 from __future__ import annotations
@@ -17,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-STREAMS = 32
-"""Sequences of cases; no two show the same subject, but for the first."""
+STREAMS = 64
+"""Sequences of cases; no two show the same case."""
 
 HELD = 4
 """Cases that a lane draws among."""
@@ -27,7 +32,10 @@ REUSE = 28
 """Episodes of a lane after which it moves on to a new case."""
 
 VARIATIONS = 2
-"""Cases of one subject in a sequence."""
+"""Cases of one subject, one after the other in a sequence."""
+
+NEW = 64
+"""Subjects that are new with every turn of all sequences."""
 
 _FIRST = 4  # episodes for each of the first few cases, so that a lane soon has as many as it draws among
 _AHEAD = 2  # subjects of a sequence that are made ahead
@@ -55,18 +63,14 @@ class Window:
         if self.stream is None:
             self.stream = int(rng.integers(STREAMS))
         newest = self._newest
-        step, turn = self._step(int(rng.integers(max(0, newest - HELD + 1), newest + 1)))
+        number = int(rng.integers(max(0, newest - HELD + 1), newest + 1))
         self.episodes += 1
-        if step == 0:
-            return 0, self.stream * VARIATIONS + turn
-        # subjects that come again come in another variation
-        again = 0 if limit is None else step * STREAMS + self.stream
-        return self._subject(step, limit), again * VARIATIONS + turn
+        return self._subject(self._turn(number), limit), number * STREAMS + self.stream
 
     def ahead(self, limit: int | None = None) -> list[int]:
         """Subjects that are next."""
-        step = self._step(self._newest)[0]
-        return [self._subject(step + i, limit) for i in range(1, _AHEAD + 1)]
+        turn = self._turn(self._newest)
+        return [self._subject(turn + i, limit) for i in range(1, _AHEAD + 1)]
 
     @property
     def _newest(self) -> int:
@@ -74,11 +78,17 @@ class Window:
         late = self.episodes - _FIRST * HELD
         return self.episodes // _FIRST if late < 0 else HELD + late // REUSE
 
-    def _step(self, number: int) -> tuple[int, int]:
-        """The subject's place in the sequence, and which of its cases a case is."""
+    def _turn(self, number: int) -> int:
+        """The place in the sequence of the subject that a case shows."""
         assert self.stream is not None
-        return divmod(number + self.stream % VARIATIONS, VARIATIONS)
+        return (number + self.stream % VARIATIONS) // VARIATIONS
 
-    def _subject(self, step: int, limit: int | None) -> int:
+    def _subject(self, turn: int, limit: int | None) -> int:
+        """The subject at a place of the sequence."""
         assert self.stream is not None
-        return 1 + (step - 1) * STREAMS + self.stream if limit is None else (step + self.stream) % limit
+        if turn == 0:
+            return 0
+        known = 1 + turn * NEW
+        if limit is not None and limit <= known:
+            return (turn + self.stream) % limit
+        return int(np.random.default_rng([turn, self.stream]).integers(known))
