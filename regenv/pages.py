@@ -236,9 +236,19 @@ def _starting_state(p: _Parts) -> str:
     )
     begun = p.poses.words.start.format(widths=widths, framing=framing, nearest=p.poses.nearest)
     return (
-        f"A pair of the split, and {begun} Training subjects have no end and are varied (`subjects=N` limits them). On "
-        "the test split a pair has one start, a function of the pair. "
+        f"A pair of the split, and {begun}{_succeeding(p.task)} Training subjects have no end and are varied "
+        "(`subjects=N` limits them). On the test split a pair has one start, a function of the pair. "
         f'`reset(options={{"pair": id, "start": {p.poses.words.array}}})` pins either.'
+    )
+
+
+def _succeeding(task: Task) -> str:
+    """How many starts are a success already, where some are."""
+    share = task.calibration.get("oracle", {}).get("start_success", 0.0)
+    if not share:
+        return ""
+    return (
+        f" {share:.0%} of the starts are a success already (TRE under {task.success_mm:g} mm); tracks leave these out."
     )
 
 

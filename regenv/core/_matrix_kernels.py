@@ -176,3 +176,39 @@ def steps(matrices, coefficients, frames, generators, orthonormal, keep_scale, o
         if orthonormal:
             _orthonormalise(left, keep_scale)
         _copy(left, out[b])
+
+
+@numba.njit(cache=True, nogil=True)
+def _extreme_eigenvalues(gram):  # type: ignore[no-untyped-def]
+    """Smallest and largest eigenvalue of a symmetric 2 x 2 or 3 x 3 matrix, in closed form."""
+    if gram.shape[0] == 2:
+        middle = 0.5 * (gram[0, 0] + gram[1, 1])
+        radius = np.hypot(0.5 * (gram[0, 0] - gram[1, 1]), gram[0, 1])
+        return middle - radius, middle + radius
+    # Smith, "Eigenvalues of a symmetric 3 x 3 matrix", Commun. ACM 4(4), 1961
+    middle = (gram[0, 0] + gram[1, 1] + gram[2, 2]) / 3
+    a, b, c = gram[0, 0] - middle, gram[1, 1] - middle, gram[2, 2] - middle
+    d, e, f = gram[0, 1], gram[0, 2], gram[1, 2]
+    spread = np.sqrt((a * a + b * b + c * c + 2 * (d * d + e * e + f * f)) / 6)
+    if spread <= 1e-15 * middle:
+        return middle, middle
+    a, b, c, d, e, f = a / spread, b / spread, c / spread, d / spread, e / spread, f / spread
+    determinant = a * (b * c - f * f) - d * (d * c - f * e) + e * (d * f - b * e)
+    angle = np.arccos(min(1.0, max(-1.0, determinant / 2))) / 3
+    return middle + 2 * spread * np.cos(angle + 2 * np.pi / 3), middle + 2 * spread * np.cos(angle)
+
+
+@numba.njit([types.void(given(types.float64, 3), written(types.float64, 1))], cache=True, nogil=True)
+def stretches(matrices, out):  # type: ignore[no-untyped-def]
+    """Writes the largest factor by which each linear part changes a length, either way, to ``out``: at least 1."""
+    d = matrices.shape[1] - 1
+    gram = np.empty((d, d))
+    for b in range(matrices.shape[0]):
+        for i in range(d):
+            for j in range(d):
+                total = 0.0
+                for k in range(d):
+                    total += matrices[b, k, i] * matrices[b, k, j]
+                gram[i, j] = total
+        least, most = _extreme_eigenvalues(gram)
+        out[b] = np.sqrt(max(most, 1.0 / least)) if least > 0.0 else np.inf

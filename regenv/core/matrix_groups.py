@@ -108,6 +108,23 @@ class MatrixGroup:
         steps(t, s, f, self.generators, self.orthonormal, self.scaled, out)
         return out
 
+    @property
+    def stretches(self) -> bool:
+        """Whether poses change lengths at all: those of a rigid group do not."""
+        return self.scaled or not self.orthonormal
+
+    def stretch(self, transforms: ArrayLike) -> FloatArray:
+        """Largest factor ``(B,)`` by which ``(B, d + 1, d + 1)`` transforms lengthen or shorten anything, at least 1.
+
+        That is the larger of the largest singular value of the linear part and one over the smallest.
+        """
+        from regenv.core._matrix_kernels import stretches
+
+        t = self._matrices(transforms, None)
+        out = np.empty(len(t))
+        stretches(t, out)
+        return out
+
     def log(self, transforms: ArrayLike, nearest: bool = False) -> FloatArray:
         """The ``(B, K)`` coefficients (mm, degrees, %) whose :meth:`exp` is the transform.
 

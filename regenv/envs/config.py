@@ -257,7 +257,7 @@ def _check_numbers(chosen: Mapping[str, Any]) -> None:
 
 def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     # two random contrasts have no linear relation to correlate
-    blind = given.get("dataset") == "shapes" and task.similarity in ("ncc", "lncc", "ssd")
+    blind = given.get("dataset") == "shapes" and task.similarity in ("ncc", "lncc", "ssd", "truncated_ssd")
     similarity = "mi" if blind else task.similarity
     actions = given.get("actions", "discrete")
     return {

@@ -85,6 +85,8 @@ def new_track(
             f"a track needs starts over 0 mm from the truth, at least one for each pair and {task.horizon} steps (the "
             f"horizon of {env_id}); got {near:g} mm, {per_pair} and {steps}"
         )
+    if per_pair > 1 and not any(task.misalignment.values()):
+        raise TrackError(f"pairs of {env_id} have one start each, the given alignment; got {per_pair} for each pair")
     track = Track(
         name=name,
         title=title or task.title,
@@ -210,7 +212,7 @@ def _started(
 ) -> TrackCase | None:
     """The case with a start that is far enough from the truth and seen, its numbers as they will be stored."""
     widths = start_widths(case.poses, config.misalignment)
-    for _ in range(_DRAWS):
+    for _ in range(_DRAWS if widths.any() else 1):
         start = case.poses.start(rng, widths, case.target.pose, case.scene)
         if process.sees(start[None])[0] and case.tre(case.answer(start.tolist())) >= starts["min_tre_mm"]:
             return TrackCase.from_json(replace(case, start=start).to_json(), case.poses)

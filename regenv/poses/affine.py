@@ -12,7 +12,8 @@ from regenv.core.geometry import FloatArray
 from regenv.core.matrix_groups import log_general
 from regenv.core.points import fit_affine
 from regenv.core.scene import Scene
-from regenv.poses.matrix import MatrixModel
+from regenv.poses.base import PoseWords
+from regenv.poses.matrix import STRETCHING_WORDS, MatrixModel
 
 
 class AffineGroup(MatrixModel):
@@ -20,6 +21,7 @@ class AffineGroup(MatrixModel):
 
     name: ClassVar[str] = "affine"
     orthonormal: ClassVar[bool] = False
+    words: ClassVar[PoseWords] = STRETCHING_WORDS
     nearest: ClassVar[str] = ", or the affine one nearest to it,"
 
     @cached_property

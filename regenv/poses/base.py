@@ -122,7 +122,9 @@ class Remaining(Protocol):
 
 
 class PoseLanes(Protocol):
-    """Poses of B cases side by side. A matrix may not carry the view's centre out of reach of the moving image.
+    """Poses of B cases side by side.
+
+    A matrix may neither carry the view's centre out of reach of the moving image nor stretch without end.
 
     Attributes:
         known: ``(B,)`` whether the lane's truth is known and not withheld.
@@ -175,4 +177,4 @@ def start_widths(model: PoseModel, misalignment: Mapping[str, float]) -> FloatAr
 
 def draw_misalignment(rng: np.random.Generator, widths: FloatArray) -> FloatArray:
     """Steps ``(K,)`` in the units of the degrees of freedom, uniform within the widths."""
-    return rng.uniform(-1.0, 1.0, len(widths)) * widths
+    return rng.uniform(-1.0, 1.0, len(widths)) * widths + 0.0  # a width of 0 gives 0, never -0

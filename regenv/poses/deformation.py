@@ -48,7 +48,8 @@ class StatisticalDeformation(SplineModes):
         arrays="coefficients",
         step="A step adds to one coefficient. A step that would leave 3 standard deviations, or fold space, changes "
         "nothing.",
-        start="coefficients drawn uniformly within {widths} of 0. The start does not depend on the truth.",
+        start="the given alignment: c = 0, no deformation, so that the start tells nothing of the truth "
+        '(`misalignment={{"sd": 1.0}}` draws coefficients uniformly within 1 standard deviation of 0 instead).',
     )
 
     @cached_property
@@ -124,7 +125,7 @@ class StatisticalDeformation(SplineModes):
         return transform_points(scene.alignment, points) + self.displacement(pose, local) @ linear.T
 
     def start(self, rng: np.random.Generator, widths: FloatArray, about: FloatArray | None, scene: Scene) -> FloatArray:
-        """See :class:`regenv.poses.base.PoseModel`: about 0, the mean shape, so that it tells nothing of the truth."""
+        """See :class:`regenv.poses.base.PoseModel`: within ``widths`` of 0, so that it tells nothing of the truth."""
         coefficients = draw_misalignment(rng, widths)
         while self.least_determinants(coefficients[None])[0] <= LEAST_DETERMINANT:
             coefficients = coefficients / 2  # rare; a folded start would have every small step refused

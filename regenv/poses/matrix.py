@@ -6,6 +6,7 @@ A pose is the homogeneous matrix itself, fixed to moving physical points, not a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from regenv.core.matrix_groups import MatrixGroup
 from regenv.core.points import fit_rotation
 from regenv.core.scene import Scene
 from regenv.poses.base import PoseWords, draw_misalignment
-from regenv.poses.matrix_lanes import MatrixLanes
+from regenv.poses.matrix_lanes import MAX_STRETCH, MatrixLanes
 
 
 class MatrixModel(MatrixGroup):
@@ -90,3 +91,11 @@ class MatrixModel(MatrixGroup):
     def lanes(self, count: int, reach_mm: float, threads: int | None = None) -> MatrixLanes:
         """See :class:`regenv.poses.base.PoseModel`."""
         return MatrixLanes(self, count, reach_mm)
+
+
+STRETCHING_WORDS = replace(
+    MatrixModel.words,
+    step=f"{MatrixModel.words.step} Nor does one after which T would lengthen or shorten anything by more than a "
+    f"factor of {MAX_STRETCH:g} and by more than before.",
+)
+"""What pages say of the groups whose poses change lengths."""

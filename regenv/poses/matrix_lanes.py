@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from regenv.poses.matrix import MatrixModel
 
 
+MAX_STRETCH = 2.0
+"""Largest factor by which a pose may lengthen or shorten anything: patients, and starts about them, differ by less."""
+
+
+_ROUNDING = 1e-9  # what changes by less has not changed
+
+
 class MatrixLanes:
     """See :class:`regenv.poses.base.PoseLanes`.
 
@@ -24,7 +32,8 @@ class MatrixLanes:
         model: The group.
         count: Number of lanes, B.
         reach_mm: A step that carries the view's centre further than this from the moving image's centre, and further
-            than it was, changes nothing (one view width: the centre half a width beyond the edge of the view).
+            than it was, changes nothing (one view width: the centre half a width beyond the edge of the view). Nor does
+            one that stretches by more than :data:`MAX_STRETCH`, and by more than before.
     """
 
     def __init__(self, model: MatrixModel, count: int, reach_mm: float) -> None:
@@ -64,11 +73,20 @@ class MatrixLanes:
     def advance(self, poses: FloatArray, steps: FloatArray) -> FloatArray:
         """See :class:`regenv.poses.base.PoseLanes`."""
         after = self._model.step(poses, steps, self._frames)
-        distance = self._centre_distance(after)
-        if distance.max() > self._reach_mm:  # the common case costs nothing more
-            refused = (distance > self._reach_mm) & (distance > self._centre_distance(poses))
-            after[refused] = poses[refused]
+        self._refuse(poses, after, self._centre_distance, self._reach_mm)
+        if self._model.stretches:
+            self._refuse(poses, after, self._model.stretch, MAX_STRETCH)
         return after
+
+    @staticmethod
+    def _refuse(
+        poses: FloatArray, after: FloatArray, measure: Callable[[FloatArray], FloatArray], limit: float
+    ) -> None:
+        """Takes back the steps of lanes that are now beyond a limit and further beyond it than they were."""
+        measured = measure(after)
+        if measured.max() > limit:  # the common case costs nothing more
+            refused = (measured > limit) & (measured > (1 + _ROUNDING) * measure(poses))
+            after[refused] = poses[refused]
 
     def _centre_distance(self, poses: FloatArray) -> FloatArray:
         """Distance in mm ``(B,)`` of the view's centre, carried into the moving image, from that image's centre."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from regenv.poses.matrix import MatrixModel
+from regenv.poses.base import PoseWords
+from regenv.poses.matrix import STRETCHING_WORDS, MatrixModel
 
 
 class SimilarityGroup(MatrixModel):
@@ -13,6 +14,7 @@ class SimilarityGroup(MatrixModel):
 
     name: ClassVar[str] = "similarity"
     scaled: ClassVar[bool] = True
+    words: ClassVar[PoseWords] = STRETCHING_WORDS
     nearest: ClassVar[str] = ", or the similarity one nearest to it,"
 
     @cached_property

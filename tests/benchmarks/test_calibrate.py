@@ -24,7 +24,7 @@ def test_a_median_start_is_worth_ten(monkeypatch: pytest.MonkeyPatch) -> None:
         env = gym.make(ID, reward=reward, reward_scale=scale)
         worth = []
         for seed in range(STARTS):
-            _, info = env.reset(seed=seed)
+            _, info = env.reset(seed=seed, options=calibrate.subject(ID, seed))
             before = env.unwrapped.potential
             env.reset(options={"pair": info["pair_id"], "start": env.unwrapped.truth()})
             worth.append(scale * (env.unwrapped.potential - before) if reward == "nmi" else scale * info["tre"])

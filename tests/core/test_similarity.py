@@ -57,6 +57,13 @@ def test_ssd_is_the_negated_mean_square(view):
     assert _value("ssd", view) == pytest.approx(-np.mean((view[0].astype(float) - view[1]) ** 2), rel=1e-9)
 
 
+def test_truncated_ssd_counts_no_pixel_for_more_than_one_off_by_the_limit(view):
+    square = (view[0].astype(float) - view[1]) ** 2
+    assert 0.05 < (square > 0.1**2).mean() < 0.95
+    assert _value("truncated_ssd", view) == pytest.approx(-np.minimum(square / 0.1**2, 1).mean(), rel=1e-9)
+    assert _value("truncated_ssd", view, limit=2.0) == pytest.approx(_value("ssd", view) / 4, rel=1e-9)
+
+
 def test_ncc_is_pearsons_correlation(view):
     assert _value("ncc", view) == pytest.approx(np.corrcoef(view[0].ravel(), view[1].ravel())[0, 1], abs=1e-9)
 
@@ -182,7 +189,7 @@ def test_values_are_in_range_and_best_for_equal_images(name, kind):
     equal, near, far = (similarity.evaluate(fixed, m, ones, ones, volumetric)[0] for m in (fixed, moved, unrelated))
     low, high = similarity.range
     assert low <= far < near < equal <= high + 1e-12
-    if name in ("ncc", "ssd", "ssim", "mind", "gradient_correlation"):
+    if name in ("ncc", "ssd", "truncated_ssd", "ssim", "mind", "gradient_correlation"):
         assert equal == pytest.approx(high, abs=1e-6)
 
 
@@ -270,7 +277,7 @@ def test_no_overlap_and_constant_images_give_the_floor(name, kind):
     sliver = zeros.copy()
     sliver[0, 0, 0, :1] = 1
     assert np.isfinite(similarity.evaluate(fixed, moved, ones, sliver, volumetric)[0])
-    if name != "ssd":  # the squared difference of a constant image is defined
+    if name not in ("ssd", "truncated_ssd"):  # the squared difference of a constant image is defined
         assert similarity.evaluate(fixed, constant, ones, ones, volumetric)[0] == floor
         assert similarity.evaluate(constant, moved, ones, ones, volumetric)[0] == floor
 
@@ -289,7 +296,14 @@ def test_below_half_overlap_the_value_goes_to_the_floor(name):
     excess = np.array(values) - floor
     assert (np.diff(excess[1:]) < 0).all()
     assert excess[-1] == 0
-    if name in ("ncc", "ssd", "ssim", "gradient_correlation", "mind"):  # equal images: full marks times o / 0.5
+    if name in (
+        "ncc",
+        "ssd",
+        "truncated_ssd",
+        "ssim",
+        "gradient_correlation",
+        "mind",
+    ):  # equal images: full marks times o / 0.5
         np.testing.assert_allclose(excess[:3] / excess[0], [1, 1, 0.5], atol=1e-6)
 
 
@@ -304,7 +318,9 @@ def test_the_rule_itself():
 
 
 def test_registry_and_errors():
-    assert {"gradient_correlation", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim"} <= set(NAMES)
+    assert {"gradient_correlation", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim", "truncated_ssd"} <= set(
+        NAMES
+    )
     assert {name: SIMILARITIES[name].name for name in NAMES} == {name: name for name in NAMES}
     assert get_similarity("lncc", window=5).window == 5
     with pytest.raises(ValueError, match="did you mean 'ncc'"):
@@ -315,8 +331,9 @@ def test_registry_and_errors():
         get_similarity("lncc", window=4)
     with pytest.raises(ValueError, match="at least 8 bins, got 2"):
         get_similarity("mi", bins=2)
-    with pytest.raises(ValueError, match="positive"):
-        get_similarity("ngf", edge=0.0)
+    for name, option in (("ngf", "edge"), ("truncated_ssd", "limit")):
+        with pytest.raises(ValueError, match="positive"):
+            get_similarity(name, **{option: 0.0})
     with pytest.raises(ValueError, match="state of prepare"):
         get_similarity("ssd").from_sums(np.ones((1, 7)))
     fixed, moved = _pair((3, 8, 8))

@@ -103,9 +103,21 @@ def test_a_lane_that_is_refused_does_not_hold_the_others():
     assert after["transform"][1, -1] == 0.5
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_an_episode_starts_at_the_given_alignment(split):
+    """Coefficients of 0, without a sign, on every pair; nothing that a policy could go back to without looking."""
+    envs = gym.make_vec(FLAT, num_envs=2, split=split)
+    for seed in (7, None):
+        _, infos = envs.reset(seed=seed)
+        assert not infos["start"].any() and not np.signbit(infos["start"]).any()
+        np.testing.assert_array_equal(infos["transform"], infos["start"])
+
+
 def test_starts_are_drawn_within_the_misalignment(env):
     pair = {"pair": env.reset(seed=7)[1]["pair_id"]}
-    starts = np.array([env.reset(seed=seed, options=pair)[1]["start"] for seed in range(60)])
+    assert not env.reset(seed=7, options=pair)[1]["start"].any()
+    wide = gym.make(env.spec.id, misalignment={"sd": 1.0})
+    starts = np.array([wide.reset(seed=seed, options=pair)[1]["start"] for seed in range(60)])
     assert np.abs(starts).max() <= 1.0
     assert np.abs(starts).max() > 0.9 and abs(starts.mean()) < 0.1
     assert starts.std() == pytest.approx(1 / np.sqrt(3), rel=0.1)
@@ -118,13 +130,15 @@ def test_starts_are_drawn_within_the_misalignment(env):
 
 def test_starts_tell_nothing_of_the_truth(env):
     """The same generator gives the same start whatever the pair is; on the test split, whatever its truth is."""
-    _, info = env.reset(seed=7)
-    _, other = env.reset(seed=8)
+    drawn = {"misalignment": {"sd": 1.0}}
+    wide = gym.make(env.spec.id, **drawn)
+    _, info = wide.reset(seed=7)
+    _, other = wide.reset(seed=8)
     assert info["pair_id"] != other["pair_id"]
-    _, swapped = env.reset(seed=7, options={"pair": other["pair_id"]})
+    _, swapped = wide.reset(seed=7, options={"pair": other["pair_id"]})
     np.testing.assert_array_equal(swapped["start"], info["start"])
-    hidden = gym.make(env.spec.id, split="test")
-    other = gym.make(env.spec.id, dataset=Changed(own_dataset(env.spec.id, "test"), with_another_truth))
+    hidden = gym.make(env.spec.id, split="test", **drawn)
+    other = gym.make(env.spec.id, dataset=Changed(own_dataset(env.spec.id, "test"), with_another_truth), **drawn)
     starts = [e.reset(seed=7, options={"pair": "0"})[1]["start"] for e in (hidden, other)]
     np.testing.assert_array_equal(*starts)
     assert not np.array_equal(starts[0], hidden.reset(options={"pair": "1"})[1]["start"])
@@ -136,7 +150,7 @@ def with_another_truth(pair):
 
 def test_no_start_is_folded():
     own = load_population(TASKS[FLAT].recipe, TASKS[FLAT].field_of_view)
-    env = gym.make(FLAT, deformation=stronger(own, 8.0))
+    env = gym.make(FLAT, deformation=stronger(own, 8.0), misalignment={"sd": 1.0})
     pair = {"pair": env.reset(seed=7)[1]["pair_id"]}
     starts = np.array([env.reset(seed=seed, options=pair)[1]["start"] for seed in range(40)])
     drawn = np.random.default_rng(0).uniform(-1, 1, starts.shape)

@@ -179,6 +179,37 @@ def test_the_centre_cannot_be_carried_out_of_sight(blobs):
     assert np.isfinite(info["similarity"])
 
 
+@pytest.mark.parametrize("name", ["sx", "sz", "hxy", "hyz"])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_nothing_is_stretched_without_end(blobs, name, sign):
+    """One step again and again is refused in the end, and its way back is open."""
+    env = gym.make("CTCBCT-Affine-v0", dataset=blobs, horizon=300, actions="unit", steps=(4.0,))
+    _, info = env.reset(seed=0)
+    action = 2 * env.unwrapped.model.names.index(name) + sign
+    worst = 0.0
+    for _ in range(80):
+        before = info
+        _, reward, _, _, info = env.step(action)
+        worst = max(worst, info["tre"])
+    np.testing.assert_array_equal(info["transform"], before["transform"])
+    assert reward == -0.02
+    assert worst < 250  # of a body of 170 mm
+    *_, back = env.step(action ^ 1)
+    assert not np.array_equal(back["transform"], info["transform"])
+
+
+def test_a_start_beyond_the_largest_stretch_can_only_come_back(blobs):
+    env = gym.make("CTCBCT-Affine-v0", dataset=blobs, actions="unit", steps=(4.0,))
+    env.reset(seed=0)
+    start = env.unwrapped.truth() @ np.diag([2.5, 2.5, 2.5, 1.0])
+    _, info = env.reset(seed=0, options={"start": start})
+    grow = 2 * env.unwrapped.model.names.index("sx")
+    np.testing.assert_array_equal(env.step(grow)[4]["transform"], info["start"])
+    for name in ("sx", "sy", "sz"):
+        *_, info = env.step(2 * env.unwrapped.model.names.index(name) + 1)
+    assert env.unwrapped.model.stretch(info["transform"][None])[0] < 2.5
+
+
 def test_similarity_is_best_at_the_truth(blobs):
     env = gym.make(RIGID, dataset=blobs)
     for pair in blobs.ids:

@@ -496,6 +496,27 @@ def test_pairs_of_another_kind_of_imaging_are_named(deep):
 # Lanes
 
 
+def test_no_pose_of_a_depth_map_costs_many_times_what_the_truth_pays():
+    """Far poses neither beat the truth nor are so bad that one slip outweighs all that registrations earn."""
+    env, rng = gym.make(DEPTH), np.random.default_rng(0)
+    _, info = env.reset(seed=7)
+    engine, truth, begun = env.unwrapped._engine, env.unwrapped.truth(), env.unwrapped.get_state()
+
+    def worth(matrix):
+        env.unwrapped.set_state({**begun, "transform": matrix})
+        return env.unwrapped.config.reward_scale * env.unwrapped.potential
+
+    start, best, found = worth(info["start"]), worth(truth), []
+    while len(found) < 100:
+        sizes = rng.uniform(-1, 1, 6) * rng.choice([50.0, 170.0], 6)
+        away = env.unwrapped.model.misaligned(truth, sizes, engine.case(0).scene.frame)
+        if np.linalg.norm(sizes) > 30 and engine._sees(0, away):
+            found.append(worth(away))
+    assert 3 < best - start < 30
+    assert max(found) < best
+    assert min(found) - start > -5 * (best - start)
+
+
 @pytest.mark.parametrize(("env_id", "field"), [(XRAY, "ct"), (XRAY, "biplane"), (DEPTH, "bare")])
 def test_lanes_of_unlike_volumes_are_single_environments(env_id, field):
     if env_id == DEPTH:

@@ -13,7 +13,8 @@ from tests.envs.balls import Balls, c_arm
 from tests.envs.blobs import Blobs
 
 RIGID, FLAT = "CTCBCT-Rigid-v0", "BrainMR-SDM2D-v0"
-PAIRS = {RIGID: {"dataset": Blobs("test")}, FLAT: {"split": "test"}}
+DRAWN = {"misalignment": {"sd": 1.0}}
+PAIRS = {RIGID: {"dataset": Blobs("test")}, FLAT: {"split": "test", **DRAWN}}
 
 
 def starts_of(env, pair: str, seeds) -> np.ndarray:
@@ -47,7 +48,7 @@ def test_it_does_not_depend_on_the_lane():
 
 @pytest.mark.parametrize("env_id", PAIRS)
 def test_training_starts_vary(env_id):
-    keywords = {"dataset": Blobs("train")} if env_id == RIGID else {}
+    keywords = {"dataset": Blobs("train")} if env_id == RIGID else DRAWN
     env = gym.make(env_id, **keywords)
     pair = env.reset(seed=7)[1]["pair_id"]
     starts = starts_of(env, pair, [0, 1, None, None, None])

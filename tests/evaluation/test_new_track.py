@@ -15,7 +15,7 @@ from regenv.evaluation.track import TrackError, find_track, read_track
 
 from .conftest import AGENTS
 
-FLAT = "ProstateMR-SDM2D-v0"
+FLAT, LINEAR = "ProstateMR-SDM2D-v0", "CTMR-Similarity2D-v0"
 
 
 def regenv(*arguments):
@@ -24,11 +24,11 @@ def regenv(*arguments):
 
 def test_a_track_is_frozen_once(tmp_path):
     path = tmp_path / "mine.toml"
-    arguments = ("track", "new", FLAT, "--cases", 4, "--starts-per-pair", 2, "--split", "train", "-o", path)
+    arguments = ("track", "new", LINEAR, "--cases", 4, "--starts-per-pair", 2, "--split", "train", "-o", path)
     result = regenv(*arguments)
     assert result.exit_code == 0, result.output
     track = read_track(path)
-    assert (track.name, track.max_steps, track.success_mm) == ("mine", 600, 1.0)
+    assert (track.name, track.max_steps, track.success_mm) == ("mine", 300, 5.0)
     assert [case.id for case in track.cases] == ["000", "001", "002", "003"]
     assert track.cases[0].pair == track.cases[2].pair != track.cases[1].pair  # all pairs before one comes again
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json.gz", "mine.toml"]
@@ -45,8 +45,13 @@ def test_the_shipped_template_is_what_the_command_makes(tmp_path):
     assert read_track(tmp_path / f"{shipped.name}.toml").digest == shipped.digest
 
 
-def test_pairs_without_a_start_are_left_out_and_counted(capsys, monkeypatch):
-    monkeypatch.setattr("regenv.evaluation.cases._DRAWS", 3)
+def test_a_deformation_starts_at_the_given_alignment():
+    track = new_track(FLAT, "given", cases=2, split="train")
+    assert [case.start.any() for case in track.cases] == [False, False]
+    assert track.scale.smallest_start_mm >= track.success_mm
+
+
+def test_pairs_without_a_start_are_left_out_and_counted(capsys):
     far = new_track(FLAT, "far", cases=2, split="train", min_tre_mm=2.0)
     said = capsys.readouterr().err
     assert len(far.cases) == 2 and far.scale.smallest_start_mm >= 2
@@ -62,6 +67,7 @@ def test_pairs_without_a_start_are_left_out_and_counted(capsys, monkeypatch):
         ({"split": "train"}, "has no end: say how many pairs"),
         ({"min_tre_mm": 0.0}, "over 0 mm"),
         ({"max_steps": 10}, "200 steps"),
+        ({"per_pair": 2}, "have one start each"),
         ({"field_of_view": "nose"}, "nose"),
         ({"title": "two\nlines"}, "one line"),
     ],

@@ -153,3 +153,24 @@ def test_a_group_knows_its_own():
         matrix = get_model("affine", 3).exp([[1, 2, 3, 20, -10, 5, scale, scale, scale, shear, 0, 0]])[0]
         held = [other for other in ("rigid", "similarity", "affine") if get_model(other, 3).contains(matrix)]
         assert held == ["rigid", "similarity", "affine"][["rigid", "similarity", "affine"].index(name) :]
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_stretch_is_the_farthest_singular_value_from_one(ndim):
+    model, rng = get_model("affine", ndim), np.random.default_rng(0)
+    matrices = np.tile(np.eye(ndim + 1), (603, 1, 1))
+    matrices[:300, :ndim, :ndim] += rng.uniform(-0.3, 0.3, (300, ndim, ndim))
+    matrices[300:600, :ndim, :ndim] += 1e-9 * rng.normal(size=(300, ndim, ndim))
+    matrices[600] = model.exp(np.eye(model.n_parameters)[:1] * 90.0)[0]  # far off, but no longer and no shorter
+    matrices[601:, :ndim, :ndim] *= np.array([3.0, 0.2])[:, None, None]
+    lengths = np.linalg.svd(matrices[:, :ndim, :ndim], compute_uv=False)
+    want = np.maximum(lengths[:, 0], 1 / lengths[:, -1])
+    found = model.stretch(matrices)
+    np.testing.assert_allclose(found, want, rtol=1e-9)
+    assert [model.stretch(one[None])[0] for one in matrices] == found.tolist()
+    matrices[0, :ndim, :ndim] = 0.0
+    assert model.stretch(matrices[:1])[0] == np.inf
+
+
+def test_rigid_groups_need_no_look_at_their_stretch():
+    assert [get_model(name, 3).stretches for name in ("rigid", "similarity", "affine")] == [False, True, True]

@@ -160,6 +160,45 @@ def test_a_matrix_does_not_carry_the_view_out_of_reach_and_comes_back(name):
     assert not np.array_equal(lanes.advance(far, -step), far)
 
 
+STRETCHES = [
+    *(("similarity", ndim, "s") for ndim in (2, 3)),
+    *(("affine", ndim, action) for ndim, actions in ((2, ("sx", "hxy")), (3, ("sz", "hyz"))) for action in actions),
+]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("name", "ndim", "action"), STRETCHES)
+def test_a_matrix_does_not_stretch_without_end_and_comes_back(name, ndim, action, sign):
+    posed = Posed(name, ndim)
+    pose, step = posed.base[None], np.zeros((1, posed.model.n_parameters))
+    step[0, posed.model.names.index(action)] = 4.0 * sign
+    lanes, before, taken = posed.lanes(pose), None, 0
+    while before is None or not np.array_equal(pose, before):
+        before, pose, taken = pose, lanes.advance(pose, step), taken + 1
+        lengths = np.linalg.svd(pose[0, :ndim, :ndim], compute_uv=False)
+        assert 0.5 <= lengths.min() <= lengths.max() <= 2.0
+    assert max(lengths.max(), 1 / lengths.min()) > 2 * np.exp(-0.04)  # it went as far as it may
+    assert taken > 15
+    assert not np.array_equal(lanes.advance(pose, -step), pose)
+    beyond = posed.model.step(
+        np.tile(pose, (2, 1, 1)), np.tile(10 * step, (2, 1)), np.tile(posed.scene.frame, (2, 1, 1))
+    )
+    two = posed.lanes(beyond)  # poses that already lie out of range may come back towards it, and only that
+    after = two.advance(beyond, np.concatenate([step, -step]))
+    np.testing.assert_array_equal(after[0], beyond[0])
+    assert posed.model.stretch(after)[1] < posed.model.stretch(beyond)[1]
+
+
+def test_rotations_and_translations_are_free_at_the_limit_of_stretch():
+    posed = Posed("affine", 3)
+    sizes = np.zeros((1, 12))
+    sizes[0, posed.model.names.index("sx")] = 69.0
+    pose = posed.model.step(posed.base[None], sizes, posed.scene.frame[None])
+    lanes, steps = posed.lanes(pose), 4.0 * np.eye(12)[:6]
+    for step in steps:
+        assert not np.array_equal(lanes.advance(pose, step[None]), pose)
+
+
 def test_an_unknown_model_is_named_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'similarity'"):
         make_poses("similarty", 2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from regenv.catalogue import TASKS
 from regenv.core.camera import index_rays, view_planes
 from regenv.core.geometry import transform_points
 from regenv.core.projection import depth, depth_image, sees, windowed_sums
@@ -26,7 +27,7 @@ def pair(seed: int, field: str) -> ImagePair:
 
 
 def similarities(made: ImagePair, misalignments: np.ndarray) -> np.ndarray:
-    """SSD of the depth image with that of the CT, misaligned in the camera's frame."""
+    """The environment's similarity of the depth image with that of the CT, misaligned in the camera's frame."""
     camera = made.cameras[0]
     assert made.truth is not None and made.truth.transform is not None and made.fixed_mask is not None
     poses = made.truth.transform @ camera.frame @ misalignments @ np.linalg.inv(camera.frame)
@@ -47,7 +48,7 @@ def similarities(made: ImagePair, misalignments: np.ndarray) -> np.ndarray:
     windowed_sums(out, valid, low * ones, high * ones, 0 * ones, None, None, out)
     fixed = np.clip((fixed - low) / (high - low), 0, 1)
     both = [np.repeat(a[None, None], lanes, axis=0) for a in (fixed, mask.astype(np.uint8))]
-    return get_similarity("ssd").evaluate(both[0], out, both[1], valid)
+    return get_similarity(TASKS["DepthCT-Rigid-v0"].similarity).evaluate(both[0], out, both[1], valid)
 
 
 @pytest.mark.parametrize("field", FIELDS)
