@@ -227,7 +227,7 @@ FAMILIES = (
         """An MR (moving), in which the tumour was seen, is brought to the transrectal ultrasound (fixed) that guides
         the needle.""",
         ("us", "t2"),
-        {"similarity": "mi", "recipe": "prostate_trus", "field_of_view": "prostate", "view_spacing_mm": 1.5},
+        {"similarity": "mind", "recipe": "prostate_trus", "field_of_view": "prostate", "view_spacing_mm": 1.5},
         {
             "Rigid": _SMALL_RIGID,
             "Affine": _SMALL_AFFINE,
@@ -244,7 +244,13 @@ FAMILIES = (
         """A T1-weighted MR (moving) taken before the operation is brought to an ultrasound volume (fixed) swept through
         the craniotomy, as in RESECT and CuRIOUS.""",
         ("us", "t1"),
-        {"similarity": "lc2", "recipe": "brain_us", "field_of_view": "brain", "view_spacing_mm": 1.5},
+        {
+            "similarity": "lc2",
+            "reward_region": "coarse",  # three slices through the sector catch from half of the starts
+            "recipe": "brain_us",
+            "field_of_view": "brain",
+            "view_spacing_mm": 1.5,
+        },
         {"Rigid": {**_SMALL_RIGID, "misalignment": {"mm": 15.0, "deg": 12.0}}},
     ),
     Family(

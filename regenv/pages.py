@@ -33,6 +33,11 @@ _KINDS = {
     "s": "log-scale along {}",
     "h": "shear of {} along {}",
 }
+_REGIONS = {
+    "view": "the observed pixels",
+    "coarse": "the view volume at half the resolution",
+    "volume": "the whole view volume",
+}
 _UNITS = {"mm": "mm", "deg": "degrees", "%": "%", "sd": "standard deviations"}
 _TEST_SPLIT = "On the test split these two are absent."
 
@@ -214,14 +219,19 @@ def _channels(p: _Parts) -> str:
 def _rewards(p: _Parts) -> str:
     return (
         f"`{p.config.reward_scale:g} x (gain in {p.config.reward} of the step) - {p.config.step_cost:g}`, the cost "
-        "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where "
-        "less than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot "
-        "pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
+        f"for every action but STOP. The similarity is computed on {_REGIONS[p.config.reward_region]} inside the fixed "
+        "mask; where less than half of the mask is covered it fades to that of unrelated images, so that leaving the "
+        "image cannot pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
         "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
         'privileged `"tre"`, `"parameter_distance"`'
         + (' and, where the pairs have labels, `"dice"`' if p.imaging.has_labels else "")
-        + ('; `reward_region="volume"` takes the whole view volume.' if p.volumes else ".")
+        + ("; `reward_region` takes " + _others(p.config.reward_region) + "." if p.volumes else ".")
     )
+
+
+def _others(region: str) -> str:
+    """What else a reward can be computed on."""
+    return " or ".join(f'{what} (`"{name}"`)' for name, what in _REGIONS.items() if name != region)
 
 
 def _starting_state(p: _Parts) -> str:

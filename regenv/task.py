@@ -31,6 +31,8 @@ class Task:
             :data:`regenv.imaging.IMAGINGS`.
         planes: Slices or radiographs of the fixed image, for each field of view that has not one.
         similarity: Default similarity of the reward, a name of :mod:`regenv.core.similarity`.
+        reward_region: What it is computed on: ``"view"``, ``"coarse"`` or ``"volume"``, see
+            :class:`regenv.envs.config.Config`.
         misalignment: Half width of the uniform start distribution for each unit of the model's degrees of freedom.
         steps: Coarse and fine step in the degree of freedom's unit.
         horizon: Steps before an episode is truncated.
@@ -59,6 +61,7 @@ class Task:
     view_spacing_mm: float = 3.0
     success_mm: float = 5.0
     step_cost: float = 0.02
+    reward_region: str = "view"
     history: tuple[str, ...] = ("v0: first version.",)
 
     def dataset(

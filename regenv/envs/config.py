@@ -27,7 +27,7 @@ from regenv.task import Task
 
 DTYPES = ("uint8", "float32")
 CHANNELS = ("first", "last")
-REWARD_REGIONS = ("view", "volume")
+REWARD_REGIONS = ("view", "coarse", "volume")
 GOAL_MEASURES = ("parameter_distance", "tre")
 
 
@@ -57,7 +57,8 @@ class Config:
         stop: Whether the agent can end the episode.
         reward: A similarity (default: the id's; MI for random shapes, whose contrasts do not correlate), ``"tre"``,
             ``"parameter_distance"``, ``"dice"``, a callable, or ``"module:function"``.
-        reward_region: ``"view"`` (the observed pixels) or ``"volume"``.
+        reward_region: ``"view"`` (the observed pixels), ``"volume"``, or ``"coarse"``, the volume at half the
+            resolution.
         reward_scale: Factor on the gain.
         step_cost: Paid for every action but STOP.
         goal: Training ends an episode once what is left to do is at most this; None for never.
@@ -74,6 +75,7 @@ class Config:
     task: Task
     reward: str | Callable[..., Any]
     reward_scale: float
+    reward_region: str
     step_cost: float
     horizon: int
     misalignment: Mapping[str, float]
@@ -91,7 +93,6 @@ class Config:
     channels: str = "first"
     parameters: bool = False
     actions: str = "discrete"
-    reward_region: str = "view"
     goal: float | None = None
     goal_bonus: float = 0.0
     goal_measure: str = "parameter_distance"
@@ -125,6 +126,13 @@ class Config:
         count = self.task.planes.get(self.field_of_view, 1)
         view = self.imaging.view(name or self.observation, ndim=self.task.ndim, count=count, **keywords)
         return replace(view, channels_last=self.channels == "last")
+
+    def make_reward_view(self) -> View | None:
+        """What an image reward is computed on, where that is not what is observed."""
+        if self.reward_region == "view":
+            return None
+        size = self.view_size if self.reward_region == "volume" else max(self.view_size // 2, 8)
+        return self.make_view("volume", size=size, spacing_mm=self.view_size * self.view_spacing_mm / size)
 
     def make_poses(self) -> PoseModel:
         """The pose model.
@@ -234,7 +242,9 @@ def make_config(
     if int(horizon) != horizon or horizon < 1:
         raise OptionError(f"horizon must be a whole number of at least 1, got {horizon!r}")
     if config.reward_region != "view" and "volume" not in config.imaging.observations(task.ndim):
-        raise OptionError("reward_region='volume' needs a 3-D environment; here the view is the whole fixed image")
+        raise OptionError(
+            f"reward_region={config.reward_region!r} needs a 3-D environment; here the view is the whole fixed image"
+        )
     if config.deformation is not None and not pose_model(task.model).needs_population:
         raise OptionError(
             f"deformation={config.deformation!r}: {task_id} is {task.model}; ids that end in SDM take one"
@@ -263,6 +273,7 @@ def _task_defaults(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "reward": similarity,
         "reward_scale": 1.0 if "reward_scale" in given else _scale(task, given.get("reward", similarity)),
+        "reward_region": task.reward_region,
         "step_cost": task.step_cost,
         "horizon": task.horizon,
         "misalignment": dict(task.misalignment),

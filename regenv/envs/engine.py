@@ -77,8 +77,9 @@ class Engine:
     def _make_potentials(self) -> None:
         observed = Images(self.renderer, observed=True)
         images = observed
-        if self.config.reward_region != "view":
-            images = Images(self.make_renderer(self.lanes, self.config.make_view("volume")), observed=False)
+        view = self.config.make_reward_view()
+        if view is not None:
+            images = Images(self.make_renderer(self.lanes, view), observed=False)
         self.reward = make_potential(
             self.config.reward, images=images, process=self.process, view=self.view, withheld=self.withheld
         )

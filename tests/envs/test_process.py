@@ -245,26 +245,28 @@ def test_observe_renders_what_an_episode_shows(blobs):
     assert not np.array_equal(both[1], observation)
 
 
-def test_reward_region_volume_differs_from_the_slices(blobs):
+def test_reward_regions_differ(blobs):
     totals = {}
-    for region in ("view", "volume"):
+    for region in ("view", "coarse", "volume"):
         env = gym.make(RIGID, dataset=blobs, reward_region=region)
         env.reset(seed=0)
         totals[region] = env.step(0)[1]
-    assert totals["view"] != totals["volume"]
+    assert len(set(totals.values())) == 3
+    assert totals["coarse"] == pytest.approx(totals["volume"], abs=0.2 * abs(totals["volume"]))
 
 
-def test_a_learned_metric_sees_the_region(blobs):
+@pytest.mark.parametrize(("region", "size"), [("volume", 64), ("coarse", 32)])
+def test_a_learned_metric_sees_the_region(blobs, region, size):
     shapes = []
 
     def metric(fixed, moved, valid):
         shapes.append((fixed.shape, moved.shape, valid.shape))
         return -np.abs(fixed - moved).mean((1, 2, 3))
 
-    env = gym.make(RIGID, dataset=blobs, reward=metric, reward_region="volume")
+    env = gym.make(RIGID, dataset=blobs, reward=metric, reward_region=region)
     env.reset(seed=0)
     env.step(0)
-    assert set(shapes) == {((1, 64, 64, 64),) * 3}
+    assert set(shapes) == {((1, size, size, size),) * 3}
 
 
 def test_a_pair_that_fails_to_load_fails_again(blobs):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from regenv.core._types import BOOL, DOUBLE, FLAGS, IMAGES, INT, LANES, VALUES, VIEWS, given, written
+from regenv.core._types import BOOL, DOUBLE, FLAGS, IMAGES, INT, LANES, VALUES, VIEWS, written
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
@@ -125,7 +125,7 @@ def _explained(sums, flat):  # type: ignore[no-untyped-def]
     return min(max(explained / variance, 0.0), 1.0) if variance > CONSTANT else 0.0
 
 
-@numba.njit([types.void(*LANES, IMAGES, FLAGS, INT, BOOL, written(DOUBLE, 4))], cache=True, nogil=True)
+@numba.njit([types.void(*LANES, IMAGES, FLAGS, INT, BOOL, written(types.float32, 4))], cache=True, nogil=True)
 def _prepare(start, stop, fixed, mask, radius, volumetric, weights):  # type: ignore[no-untyped-def]
     depth = 1 if volumetric else 0
     enough = _FULL_PATCH * (2.0 * radius + 1.0) ** (3 if volumetric else 2)
@@ -150,7 +150,7 @@ def _prepare(start, stop, fixed, mask, radius, volumetric, weights):  # type: ig
                         weights[b, p, q, r] = np.sqrt(variance) if variance > CONSTANT else 0.0
 
 
-@numba.njit([types.void(*VIEWS, given(DOUBLE, 4), INT, BOOL, DOUBLE, VALUES)], cache=True, nogil=True)
+@numba.njit([types.void(*VIEWS, IMAGES, INT, BOOL, DOUBLE, VALUES)], cache=True, nogil=True)
 def _lc2(start, stop, fixed, moved, mask, valid, weights, radius, volumetric, flat, values):  # type: ignore[no-untyped-def]
     depth = 1 if volumetric else 0
     enough = _FULL_PATCH * (2.0 * radius + 1.0) ** (3 if volumetric else 2)
@@ -195,7 +195,8 @@ class LC2(Similarity):
     constant.
 
     Attributes:
-        window: Side of the square or cubic patch in pixels, odd; default 9.
+        window: Side of the square or cubic patch in pixels, odd; None for 9 in a plane and 5 in a volume, which hold
+            as many pixels.
         flat: Variance, of intensities in [0, 1], that is added to those of m and of its gradient: what is weaker than
             this explains nothing; default 1e-5.
 
@@ -207,7 +208,7 @@ class LC2(Similarity):
     LC2 metric, Medical Image Analysis 18 (2014).
     """
 
-    window: int = 9
+    window: int | None = None
     flat: float = 1e-5
 
     name = "lc2"
@@ -215,7 +216,7 @@ class LC2(Similarity):
     floor = 0.0
 
     def __post_init__(self) -> None:
-        if self.window < 3 or self.window % 2 == 0:
+        if self.window is not None and (self.window < 3 or self.window % 2 == 0):
             raise ValueError(f"the window of lc2 must be odd and at least 3 pixels, got {self.window}")
         if self.flat <= 0:
             raise ValueError(f"flat of lc2 must be positive, got {self.flat}")
@@ -223,11 +224,14 @@ class LC2(Similarity):
     def prepare(
         self, fixed: NDArray[np.float32], mask: NDArray[np.uint8], volumetric: bool = False
     ) -> NDArray[np.generic]:
-        """The weights of the patches around the pixels, ``(B, S, H, W)`` float64."""
-        weights = np.empty(fixed.shape)
+        """The weights of the patches around the pixels, ``(B, S, H, W)`` float32."""
+        weights = np.empty(fixed.shape, np.float32)
         images, masks = np.ascontiguousarray(fixed, np.float32), np.ascontiguousarray(mask, np.uint8)
-        run_lanes(_prepare, len(fixed), images, masks, self.window // 2, volumetric, weights)
+        run_lanes(_prepare, len(fixed), images, masks, self._radius(volumetric), volumetric, weights)
         return weights
+
+    def _radius(self, volumetric: bool) -> int:
+        return (self.window or (5 if volumetric else 9)) // 2
 
     def _values(
         self,
@@ -240,8 +244,8 @@ class LC2(Similarity):
         threads: int | None,
         values: FloatArray,
     ) -> None:
-        weights = np.ascontiguousarray(state, np.float64)
-        arguments = (fixed, moved, mask, valid, weights, self.window // 2, volumetric, self.flat, values)
+        weights = np.ascontiguousarray(state, np.float32)
+        arguments = (fixed, moved, mask, valid, weights, self._radius(volumetric), volumetric, self.flat, values)
         run_lanes(_lc2, len(values), *arguments, threads=threads)
 
 
