@@ -226,7 +226,7 @@ FAMILIES = (
         """An MR (moving), in which the tumour was seen, is brought to the transrectal ultrasound (fixed) that guides
         the needle.""",
         ("us", "t2"),
-        {"similarity": "mi", "recipe": "prostate_trus", "field_of_view": "prostate", "view_spacing_mm": 1.5},
+        {"similarity": "mind", "recipe": "prostate_trus", "field_of_view": "prostate", "view_spacing_mm": 1.5},
         {
             "Rigid": _SMALL_RIGID,
             "Affine": _SMALL_AFFINE,
@@ -243,7 +243,7 @@ FAMILIES = (
         """A T1-weighted MR (moving) taken before the operation is brought to an ultrasound volume (fixed) swept through
         the craniotomy, as in RESECT and CuRIOUS.""",
         ("us", "t1"),
-        {"similarity": "mi", "recipe": "brain_us", "field_of_view": "brain", "view_spacing_mm": 2.0},
+        {"similarity": "lc2", "recipe": "brain_us", "field_of_view": "brain", "view_spacing_mm": 1.5},
         {"Rigid": {**_SMALL_RIGID, "misalignment": {"mm": 15.0, "deg": 12.0}}},
     ),
     Family(
@@ -252,7 +252,7 @@ FAMILIES = (
         """An ultrasound volume from before the resection (moving) is brought to one from after it (fixed), as in BITE:
         the tumour is gone, its cavity filled, and the speckle is new.""",
         ("us", "us"),
-        {"similarity": "mi", "recipe": "brain_us_us", "field_of_view": "brain", "view_spacing_mm": 2.0},
+        {"similarity": "lc2", "recipe": "brain_us_us", "field_of_view": "brain", "view_spacing_mm": 1.5},
         {"Affine": {**_SMALL_AFFINE, "misalignment": {"mm": 12.0, "deg": 12.0, "%": 5.0}}},
     ),
     Family(

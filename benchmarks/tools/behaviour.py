@@ -42,7 +42,7 @@ REPRESENTATIVES = (
 )
 PRESETS = ("liao2017", "ma2017", "miao2018", "krebs2017", "hu2021")
 OBSERVATIONS = ("slices", "volume", "difference", "volume_difference", "zoom", "volume_zoom")
-SIMILARITIES = ("gradient_correlation", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim")
+SIMILARITIES = ("gradient_correlation", "lc2", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim")
 SETTINGS = ("reward", "reward_scale", "step_cost", "horizon", "view_size", "view_spacing_mm")
 RESULT = ("observation", "reward", "terminated", "truncated", "info")
 STEPS, QUICK_STEPS, DRIVE_STEPS = 12, 4, 30

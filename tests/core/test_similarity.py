@@ -178,6 +178,62 @@ def test_mind_is_the_difference_of_self_similarities(view):
     assert _value("mind", view) == pytest.approx(-difference[inner].mean(), abs=1e-6)
 
 
+def _patch(shape, centre, radius, volumetric):
+    """The pixels of the patch around one, cut off at the ends."""
+    reach = (radius if volumetric else 0, radius, radius)
+    return tuple(slice(max(c - r, 0), min(c + r + 1, n)) for c, r, n in zip(centre, reach, shape, strict=True))
+
+
+def _lc2_by_least_squares(fixed, moved, mask, valid, volumetric, radius=2):
+    gradient = _per_image(volumetric, lambda image: np.sqrt(sum(d**2 for d in np.gradient(image))), moved)
+    neighbours = ndimage.generate_binary_structure(3 if volumetric else 2, 1)
+    seen = _per_image(volumetric, lambda v: ndimage.binary_erosion(v, neighbours), valid)
+    inside = _interior(fixed.shape, volumetric, 1)[0] & mask
+    size = (2 * radius + 1) ** (3 if volumetric else 2)
+    total = explained = 0.0
+    for pixel in zip(*np.nonzero(mask), strict=True):
+        box = _patch(fixed.shape, pixel, radius, volumetric)
+        whole = inside[box] != 0
+        if 2 * whole.sum() < size:
+            continue
+        weight = fixed[box][whole].std()
+        total += weight
+        part = whole & seen[box]
+        if 2 * part.sum() >= size:
+            u = fixed[box][part]
+            terms = np.stack([moved[box][part], gradient[box][part], np.ones(part.sum())], axis=1)
+            left = u - terms @ np.linalg.lstsq(terms, u, rcond=None)[0]
+            explained += weight * (1 - left.var() / u.var())
+    return explained / total
+
+
+def test_lc2_is_the_variance_that_a_fit_of_each_patch_explains(view):
+    fixed, moved, _, volumetric = view
+    rng = np.random.default_rng(4)
+    moved = np.clip(moved + 0.2 * rng.random(moved.shape), 0, 1).astype(np.float32)
+    mask, valid = np.zeros(fixed.shape, np.uint8), np.ones(fixed.shape, np.uint8)
+    mask[0, 2 if volumetric else 0 :, 3:14, 5:20] = 1
+    valid[0, :, :6] = 0
+    expected = _lc2_by_least_squares(*(a[0].astype(float) for a in (fixed, moved)), mask[0], valid[0], volumetric)
+    similarity = get_similarity("lc2", window=5, flat=1e-12)
+    assert similarity.evaluate(fixed, moved, mask, valid, volumetric)[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_lc2_sees_echoes_of_interfaces_and_nothing_outside_the_sector():
+    """A fixed image of edges alone is explained by the gradient, and what is beyond its mask is of no account."""
+    disc = np.hypot(*np.mgrid[-32:32, -32:32]) < 15
+    moved = ndimage.gaussian_filter(disc.astype(np.float32), 1.5)[None, None]
+    fixed = np.sqrt(sum(d**2 for d in np.gradient(moved[0, 0])))[None, None].astype(np.float32)
+    mask, ones = np.zeros(fixed.shape, np.uint8), np.ones(fixed.shape, np.uint8)
+    mask[..., 12:52, 12:52] = 1
+    similarity = get_similarity("lc2")
+    value = similarity.evaluate(fixed, moved, mask, ones)[0]
+    assert value > 0.95
+    assert get_similarity("lncc").evaluate(fixed, moved, mask, ones)[0] < 0.6
+    cut = np.where(mask != 0, fixed, 0).astype(np.float32)
+    assert similarity.evaluate(cut, moved, mask, ones)[0] == value
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", VIEWS)
 def test_values_are_in_range_and_best_for_equal_images(name, kind):
@@ -318,9 +374,8 @@ def test_the_rule_itself():
 
 
 def test_registry_and_errors():
-    assert {"gradient_correlation", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim", "truncated_ssd"} <= set(
-        NAMES
-    )
+    known = {"gradient_correlation", "lc2", "lncc", "mi", "mind", "ncc", "ngf", "nmi", "ssd", "ssim", "truncated_ssd"}
+    assert known <= set(NAMES)
     assert {name: SIMILARITIES[name].name for name in NAMES} == {name: name for name in NAMES}
     assert get_similarity("lncc", window=5).window == 5
     with pytest.raises(ValueError, match="did you mean 'ncc'"):
@@ -329,6 +384,10 @@ def test_registry_and_errors():
         get_similarity("lncc", windows=5)
     with pytest.raises(ValueError, match="odd"):
         get_similarity("lncc", window=4)
+    with pytest.raises(ValueError, match="window of lc2 must be odd"):
+        get_similarity("lc2", window=8)
+    with pytest.raises(ValueError, match="flat of lc2 must be positive"):
+        get_similarity("lc2", flat=0.0)
     with pytest.raises(ValueError, match="at least 8 bins, got 2"):
         get_similarity("mi", bins=2)
     for name, option in (("ngf", "edge"), ("truncated_ssd", "limit")):
