@@ -139,10 +139,12 @@ def print_result(learning: Learning) -> None:
     from rich.table import Table
 
     head, *rows = learning.table()
-    title = f"{learning.after['episodes']} starts of unseen subjects, the median start {learning.start_mm:.1f} mm off"
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in head:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
+    print(
+        f"{learning.after['episodes']} starts of subjects it never saw, the median start {learning.start_mm:.1f} mm off"
+    )
     Console().print(table)
