@@ -1,14 +1,13 @@
-"""The demo: trains an agent for a minute, evaluates it with the shipped ones, and writes a report with pictures.
+"""The demo: an agent learns before your eyes, the shipped ones are compared with SimpleITK, and a report shows it all.
 
 make demo                         on the embedded phantom
-make demo DATA=PATH               on a folder of your own pairs (the agent is still trained on the phantom)
+make demo DATA=PATH               compares on a folder of your own pairs (the training is on the phantom all the same)
 python -m benchmarks.demo --help
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -19,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import Report, page, png, side_by_side
+from benchmarks.learning import ENV_ID, FILM, learn, print_result
+from benchmarks.pictures import png, side_by_side, thinned
+from benchmarks.report import Learning, Report, page
 from regenv.evaluation.cases import bind
 from regenv.evaluation.episodes import Episode, RunError
 from regenv.evaluation.runner import FinishedRow, run
@@ -30,9 +31,8 @@ from regenv.leaderboard.verify import verify
 from regenv.resources import resource
 
 OUT = Path("runs/demo")
-TRAINED = "dqn-demo"
 DEFAULT_POLICY = "greedy_supervised_rigid.onnx"
-SHOWN = (TRAINED, "greedy-supervised", "greedy-supervised-refined", "simpleitk-mi", "oracle")
+SHOWN = ("greedy-supervised", "greedy-supervised-refined", "simpleitk-mi", "oracle")
 """Rows whose final poses are drawn."""
 
 AGENTS = (
@@ -53,28 +53,28 @@ class Settings:
     Attributes:
         data: Folder of real pairs, or None for the phantom.
         cases: How many of the track's cases.
-        minutes: How long to train.
+        steps: Of the training; None for the preset's.
         out: Where everything goes.
     """
 
     data: Path | None
     cases: int
-    minutes: float
+    steps: int | None
     out: Path
 
 
 def main() -> None:
     """The command line; a user's mistake is one line on stderr and exit code 2."""
     parser = argparse.ArgumentParser(
-        description="Trains an agent for a minute, evaluates it with the shipped ones, and writes a report."
+        description="Trains an agent for a minute, compares the shipped ones with SimpleITK, and writes a report."
     )
     parser.add_argument("--data", type=Path, help="folder of your own pairs (with its pairs.csv); default: the phantom")
     parser.add_argument("--cases", type=int, default=12, help="how many of the track's cases (default 12)")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long to train (default 1)")
+    parser.add_argument("--steps", type=int, help="of the training (default: those of the preset quick, a minute)")
     parser.add_argument("--out", type=Path, default=OUT, help=f"where everything goes (default {OUT})")
     arguments = parser.parse_args()
     try:
-        report = demo(Settings(arguments.data, arguments.cases, arguments.minutes, arguments.out))
+        report = demo(Settings(arguments.data, arguments.cases, arguments.steps, arguments.out))
     except KeyboardInterrupt:
         print(f"\nstopped; what is finished is kept in {arguments.out}", file=sys.stderr)
         sys.exit(130)
@@ -89,10 +89,11 @@ def demo(settings: Settings) -> Path:
     began = time.perf_counter()
     track = bind(find_track("ctcbct-rigid" if settings.data is None else "ctcbct-rigid-real"), settings.data)
     count = min(settings.cases, len(track.cases))
-    say(f"1/4  training SB3's DQN on {track.env_id} (phantom, training split), about {minutes_text(settings.minutes)}")
-    policy = train(settings)
-    say(f"2/4  evaluating on {count} of the {len(track.cases)} cases of track {track.name}: a subset, not a result")
-    rows = evaluate(track, policy, count, settings.out / "submissions")
+    say(f"1/4  PQN learns {ENV_ID} on the phantom, about a minute")
+    learning = learn(settings.out / "pqn", total_steps=settings.steps)
+    print_result(learning)
+    say(f"2/4  {count} of the {len(track.cases)} cases of track {track.name}: a subset, not a result")
+    rows = evaluate(track, count, settings.out / "submissions")
     say("3/4  leaderboard")
     table = [table_row(verify(row.folder, track=track, trial=True), track) for row in rows]
     table.sort(key=lambda row: -row.score.value)
@@ -100,17 +101,12 @@ def demo(settings: Settings) -> Path:
 
     print_rows(table, f"{track.name}: {count} of its {len(track.cases)} cases, so intervals are wide")
     say("4/4  pictures and report")
-    report = write_report(track, settings, count, rows, table, time.perf_counter() - began)
-    print(f"episode: {report.with_name('episode.gif').resolve()}")
-    print(f"rows:    {(settings.out / 'submissions').resolve()}")
-    print(f"policy:  {policy.resolve()}")
+    report = write_report(track, settings, learning, rows, table, time.perf_counter() - began)
+    print(f"learned:  {(settings.out / 'pqn' / FILM).resolve()}")
+    print(f"episode:  {report.with_name('episode.gif').resolve()}")
+    print(f"rows:     {(settings.out / 'submissions').resolve()}")
     print(f"all in {time.perf_counter() - began:.0f} s")
     return report
-
-
-def minutes_text(minutes: float) -> str:
-    """``"a minute"``, ``"2.5 minutes"``."""
-    return "a minute" if minutes == 1 else f"{minutes:g} minutes"
 
 
 def say(text: str) -> None:
@@ -118,34 +114,29 @@ def say(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def train(settings: Settings) -> Path:
-    """Trains the DQN anew and returns its policy file."""
-    from agents.dqn.train import train as train_dqn
-
-    folder = settings.out / "dqn"
-    if folder.exists():
-        shutil.rmtree(folder)  # an earlier demo's
-    return train_dqn(folder, minutes=settings.minutes, seed=0, preset="quick", pairs=12)
-
-
-def evaluate(track: Track, policy: Path, count: int, out: Path) -> list[FinishedRow]:
-    """Runs the trained agent, the shipped policy and the reference agents on the first cases."""
-    chosen: list[tuple[str, str | None]] = [(str(policy), TRAINED)]
+def evaluate(track: Track, count: int, out: Path) -> list[FinishedRow]:
+    """Runs the shipped agents and the reference agents on the first cases."""
+    chosen: list[tuple[str, str | None]] = []
     try:
         chosen.append((str(resource("policies", DEFAULT_POLICY)), "greedy-supervised"))
         chosen.append(("agents.shipped:factory", None))
     except FileNotFoundError:
         print(f"{DEFAULT_POLICY} is not in agents/weights and is left out: python -m agents.greedy_supervised.train")
     chosen += [(spec, None) for spec in AGENTS]
-    return [run(track, spec, out=out, cases=count, name=name, again=name == TRAINED) for spec, name in chosen]
+    return [run(track, spec, out=out, cases=count, name=name) for spec, name in chosen]
 
 
 def write_report(
-    track: Track, settings: Settings, count: int, rows: Sequence[FinishedRow], table: Sequence[TableRow], seconds: float
+    track: Track,
+    settings: Settings,
+    learning: Learning,
+    rows: Sequence[FinishedRow],
+    table: Sequence[TableRow],
+    seconds: float,
 ) -> Path:
     """Draws the pictures and writes ``report.html`` and ``episode.gif``."""
     by_name = {row.submission.row: row for row in rows}
-    shown = by_name.get("greedy-supervised", by_name[TRAINED])
+    shown = by_name.get("greedy-supervised") or by_name["greedy-search"]
     case = median_case(track, shown)
     frames = thinned(replay_frames(track, shown, case))
     gif = settings.out / "episode.gif"
@@ -158,11 +149,11 @@ def write_report(
     overlays = [(f"{name}: TRE {tre:.2f} mm", overlay(track, case, pose)) for name, pose, tre in ends]
     episode = episode_of(shown, case)
     report = Report(
-        title=f"regenv demo: {track.title}",
+        title="regenv demo",
+        learning=learning,
         lead=[
-            f"SB3's DQN was trained for {minutes_text(settings.minutes)} on the procedural phantom, and evaluated with "
-            f"the shipped agents on {count} of the {len(track.cases)} cases of the track {track.name} "
-            f"(digest {track.digest}). So short a training shows that everything works; it makes no good agent.",
+            f"Agents and methods on {len(shown.episodes)} of the {len(track.cases)} cases of the track {track.name} "
+            f"(digest {track.digest}): {track.title}.",
             "The score of a case is 1 - final error / start error, from -1 to 1: 1 is perfect, 0 is doing nothing, "
             f"below 0 is harm. Harmed: cases that ended over {track.scale.harm_mm:g} mm worse than they started. "
             "TRE: target registration error. Rows in grey are references; the oracle is told the truth.",
@@ -228,12 +219,6 @@ def replay_frames(track: Track, row: FinishedRow, case: TrackCase) -> list[NDArr
         frames.append(env.render())
     env.close()
     return frames
-
-
-def thinned(frames: list[NDArray[np.uint8]], most: int = 40) -> list[NDArray[np.uint8]]:
-    """At most so many pictures, evenly, the first and the last among them: a page should load at once."""
-    keep = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
-    return [frames[i] for i in keep]
 
 
 def overlay(track: Track, case: TrackCase, pose: NDArray[np.float64]) -> NDArray[np.uint8]:

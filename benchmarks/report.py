@@ -1,16 +1,14 @@
-"""The report of a run as one HTML file: table, success curves, pictures and an episode, all inside it."""
+"""The report of a run as one HTML file: what was learned, table, success curves, pictures, all inside it."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from regenv.evaluation.score import Scale, success_curve
 from regenv.leaderboard.table import TableRow, interval_text
@@ -21,11 +19,50 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 16, 48
 
 
 @dataclass(frozen=True)
+class Learning:
+    """An agent before and after its training.
+
+    Attributes:
+        env_id: What it was trained on.
+        steps: Of the training.
+        seconds: That they took.
+        curve: Steps, and the median TRE in mm of the training episodes that ended last.
+        before: What the untrained agent came to on unseen subjects, from :func:`agents.common.measure.summary`.
+        after: The same of the trained one, on the same cases.
+        film: A GIF of both on one case.
+        case: Which case that is.
+    """
+
+    env_id: str
+    steps: int
+    seconds: float
+    curve: Sequence[tuple[int, float]]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    film: bytes
+    case: str
+
+    @property
+    def start_mm(self) -> float:
+        """Median TRE of the starts."""
+        return float(self.before["start_tre_mm"][1])
+
+    def table(self) -> list[list[str]]:
+        """Before and after as rows of text, the first of them the heads."""
+        rows = [["", "median TRE", "< 5 mm", "< 10 mm", "harmed"]]
+        for name, result in (("before training", self.before), ("after training", self.after)):
+            shares = [result["success"]["5"], result["success"]["10"], result["harmed"]]
+            rows.append([name, f"{result['tre_mm'][1]:.1f} mm", *(f"{100 * share:.0f} %" for share in shares)])
+        return rows
+
+
+@dataclass(frozen=True)
 class Report:
     """What goes on the page.
 
     Attributes:
         title: Heading.
+        learning: What was trained before.
         lead: Paragraphs before the table, plain text.
         rows: The table, best first.
         errors: Final TRE in mm of each row's cases, by row.
@@ -34,6 +71,7 @@ class Report:
     """
 
     title: str
+    learning: Learning
     lead: Sequence[str]
     rows: Sequence[TableRow]
     errors: Mapping[str, Sequence[float]]
@@ -57,8 +95,9 @@ def page(report: Report) -> str:
 <body>
 <main>
 <h1>{html.escape(report.title)}</h1>
+{_learning(report.learning)}
+<h2>Agents compared</h2>
 {paragraphs}
-<h2>Leaderboard</h2>
 <div class="wide">{_table(report.rows)}</div>
 <h2>Success curves</h2>
 <p>Share of cases that end with an error below the threshold on the horizontal axis: the higher, the better.</p>
@@ -85,6 +124,8 @@ table { border-collapse: collapse; width: 100%; font-size: .84rem; font-variant-
 th, td { padding: 5px 6px; text-align: right; border-bottom: 1px solid #e7eaed; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid #b9c2c9; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+table.small { width: auto; font-size: 1rem; }
+table.small :is(th, td) { padding: 5px 16px; text-align: right; }
 tr.reference td { color: #6a757d; }
 figure { margin: 1.4em 0; }
 figure img { max-width: 100%; height: auto; display: block; background: #000; border-radius: 4px; }
@@ -115,6 +156,65 @@ def _figure(caption: str, content: bytes) -> str:
     return f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
+def _learning(learning: Learning) -> str:
+    """What was trained, for how long, and what it came to."""
+    count = learning.after["episodes"]
+    told = (
+        f"PQN learned {learning.env_id} in {learning.seconds:.0f} s, {learning.steps:,} steps, from the gain in "
+        f"similarity alone. Below, before and after on the same {count} starts of subjects that it never saw in "
+        f"training; the median start is {learning.start_mm:.1f} mm off. Harmed: ended over 1 mm worse than it started."
+    )
+    caption = (
+        f"The same start before and after training ({learning.case}), the start with the median final error of the "
+        "trained agent: fixed, moved, and both laid over each other; what agrees is grey."
+    )
+    head, *rows = learning.table()
+    lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in map(html.escape, head))}</tr>"]
+    lines += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    return f"""<h2>Learned in {learning.seconds:.0f} seconds</h2>
+<p>{html.escape(told)}</p>
+<div class="wide"><table class="small">{"".join(lines)}</table></div>
+{_figure(caption, learning.film)}
+<p>Median error of the last training episodes against steps; the dashed line is where they start.</p>
+{learning_svg(learning)}"""
+
+
+def learning_svg(learning: Learning) -> str:
+    """The learning curve as an SVG, the level of the starts dashed across it."""
+    steps, errors = np.array(learning.curve, dtype=np.float64).reshape(-1, 2).T
+    right, top = _WIDTH - _RIGHT, float(10 * np.ceil(1.5 * learning.start_mm / 10))
+
+    def x(step: float) -> float:
+        return float(_LEFT + step / learning.steps * (right - _LEFT))
+
+    def y(error: float) -> float:
+        return float(_HEIGHT - _BOTTOM - min(error / top, 1.0) * (_HEIGHT - _BOTTOM - _TOP))
+
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Learning curve" font-size="12">']
+    parts += [_level(y(mm), f"{mm:g} mm", right) for mm in np.arange(0.0, top + 1, 10.0)]
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        anchor = "end" if share == 1 else "middle"
+        label = f"{share * learning.steps:,.0f}"
+        parts.append(f'<text x="{x(share * learning.steps):.1f}" y="{y(0) + 18}" text-anchor="{anchor}" ')
+        parts.append(f'fill="#48545c">{label}</text>')
+    middle = (_LEFT + right) / 2
+    parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle" fill="#48545c">steps of training</text>')
+    level = f'y1="{y(learning.start_mm):.1f}" y2="{y(learning.start_mm):.1f}"'
+    parts.append(f'<line x1="{_LEFT}" x2="{right}" {level} stroke="#d1495b" stroke-dasharray="5 4"/>')
+    parts.append(f'<text x="{right}" y="{y(learning.start_mm) - 6:.1f}" text-anchor="end" fill="#d1495b">start</text>')
+    points = " ".join(f"{x(s):.1f},{y(e):.1f}" for s, e in zip(steps, errors, strict=True))
+    parts.append(f'<polyline points="{points}" fill="none" stroke="#0b6e99" stroke-width="2"/>')
+    return "".join([*parts, "</svg>"])
+
+
+def _level(y: float, label: str, right: float) -> str:
+    """A level of the vertical axis, with its label."""
+    return (
+        f'<line x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e7eaed"/>'
+        f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="#48545c">{label}</text>'
+    )
+
+
 def success_svg(errors: Mapping[str, Sequence[float]], scale: Scale) -> str:
     """Success curves as an SVG: thresholds of the scale in mm on a log axis, one line a row, a legend beside them."""
     low, high = np.log(scale.curve_range_mm)
@@ -130,10 +230,7 @@ def success_svg(errors: Mapping[str, Sequence[float]], scale: Scale) -> str:
     for mm in (scale.success_mm * factor for factor in (0.02, 0.04, 0.1, 0.2, 0.4, 1, 2, 4)):
         parts.append(f'<line x1="{x(mm):.1f}" x2="{x(mm):.1f}" y1="{y(0)}" y2="{y(1)}" stroke="#e7eaed"/>')
         parts.append(f'<text x="{x(mm):.1f}" y="{y(0) + 18}" text-anchor="middle" fill="#48545c">{mm:g}</text>')
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{y(share):.1f}" y2="{y(share):.1f}" stroke="#e7eaed"/>')
-        label = f"{100 * share:.0f} %"
-        parts.append(f'<text x="{_LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end" fill="#48545c">{label}</text>')
+    parts += [_level(y(share), f"{100 * share:.0f} %", right) for share in (0, 0.25, 0.5, 0.75, 1)]
     middle = (_LEFT + right) / 2
     axis = "error threshold (mm, log)"
     parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle" fill="#48545c">{axis}</text>')
@@ -149,26 +246,3 @@ def success_svg(errors: Mapping[str, Sequence[float]], scale: Scale) -> str:
             f'stroke-width="3"{dash}/><text x="{right + 42}" y="{level}" fill="#1c2329">{html.escape(name)}</text>'
         )
     return "".join([*parts, "</svg>"])
-
-
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture ``(H, W, 3)`` uint8 as PNG bytes."""
-    from regenv.errors import require
-
-    stream = io.BytesIO()
-    image: Any = require("PIL.Image", "video")
-    image.fromarray(picture).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
-
-
-def side_by_side(pictures: Sequence[tuple[str, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-    """Pictures ``(H, W, 3)`` of one height with a caption over each, stacked downwards."""
-    from regenv.errors import require
-
-    image, drawing = require("PIL.Image", "video"), require("PIL.ImageDraw", "video")
-    rows = []
-    for text, picture in pictures:
-        bar = image.new("RGB", (picture.shape[1], 22), (0, 0, 0))
-        drawing.Draw(bar).text((6, 5), text, fill=(255, 255, 255))
-        rows += [np.asarray(bar), picture]
-    return np.concatenate(rows)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 import regenv  # noqa: F401  (registers the environments)
-from regenv.agent import play
+from regenv.agent import Played, play
 from regenv.data.cache import progress
 from regenv.data.dataset import SPAN, Dataset
 
@@ -25,6 +25,18 @@ def measure(
     dataset: str | Dataset = "phantom",
     subjects: int | None = None,
 ) -> dict[str, Any]:
+    """Plays episodes and sums them up: :func:`played` and :func:`summary`."""
+    return summary(played(agent, env_id, episodes, split, dataset, subjects))
+
+
+def played(
+    agent: Any,
+    env_id: str,
+    episodes: int,
+    split: str = "validation",
+    dataset: str | Dataset = "phantom",
+    subjects: int | None = None,
+) -> list[Played]:
     """Plays episodes seeded 0, 1, ...
 
     Args:
@@ -35,34 +47,40 @@ def measure(
         dataset: Name of a data set, or one whose split counts.
         subjects: Of embedded training subjects, which have no end: the first so many, one after the other, each time in
             another variation.
+    """
+    env = gym.make(env_id, split=split, dataset=dataset, threads=1, **agent.env_kwargs)
+    names = None if subjects is None else env.unwrapped.config.make_dataset(prepare=False).ids
+    found = []
+    with progress(f"measuring on the {split} split", episodes) as advance:
+        for seed in range(episodes):
+            options = None
+            if names is not None:
+                turn, subject = divmod(seed, subjects)
+                options = {"pair": names[subject + SPAN * turn]}
+            found.append(play(agent, env, seed=seed, options=options))
+            advance()
+    env.close()
+    return found
+
+
+def summary(episodes: Sequence[Played]) -> dict[str, Any]:
+    """What episodes whose truth is known came to.
 
     Returns:
         ``success`` (share under 1, 2, 5, 10 mm), ``tre_mm`` (10th, 50th, 90th percentile), the same of the starts as
         ``start_tre_mm``, ``harmed`` (share that ended over 1 mm worse), mean ``steps``, ``seconds`` an episode,
         ``stopped`` (share that ended by STOP), ``episodes``.
     """
-    env = gym.make(env_id, split=split, dataset=dataset, threads=1, **agent.env_kwargs)
-    names = None if subjects is None else env.unwrapped.config.make_dataset(prepare=False).ids
-    played = []
-    with progress(f"measuring on the {split} split", episodes) as advance:
-        for seed in range(episodes):
-            pair = None
-            if names is not None:
-                turn, subject = divmod(seed, subjects)
-                pair = {"pair": names[subject + SPAN * turn]}
-            played.append(play(agent, env, seed=seed, options=pair))
-            advance()
-    env.close()
-    starts, errors = (np.array([getattr(p, which)["tre"] for p in played]) for which in ("first", "last"))
+    starts, errors = (np.array([getattr(p, which)["tre"] for p in episodes]) for which in ("first", "last"))
     return {
-        "episodes": episodes,
+        "episodes": len(episodes),
         "success": {f"{mm:g}": float(np.mean(errors < mm)) for mm in THRESHOLDS_MM},
         "tre_mm": np.round(np.percentile(errors, (10, 50, 90)), 2).tolist(),
         "start_tre_mm": np.round(np.percentile(starts, (10, 50, 90)), 1).tolist(),
         "harmed": float(np.mean(errors > starts + HARM_MM)),
-        "steps": round(float(np.mean([len(p.actions) for p in played])), 1),
-        "stopped": float(np.mean([p.terminated for p in played])),
-        "seconds": round(sum(p.seconds for p in played) / episodes, 3),
+        "steps": round(float(np.mean([len(p.actions) for p in episodes])), 1),
+        "stopped": float(np.mean([p.terminated for p in episodes])),
+        "seconds": round(sum(p.seconds for p in episodes) / len(episodes), 3),
     }
 
 

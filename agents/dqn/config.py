@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from regenv.errors import near_miss
+from agents.common.config import load_config
 
 CONFIG_FILE = Path(__file__).with_name("dqn.toml")
 
@@ -76,26 +75,14 @@ class DQNConfig:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ours}
 
 
-def load_config(preset: str = "default", path: Path = CONFIG_FILE, **overrides: Any) -> DQNConfig:
-    """A preset of the file: its ``[default]`` table, the preset's own over it, and overrides over both.
+def dqn_config(path: Path = CONFIG_FILE, **overrides: Any) -> DQNConfig:
+    """The hyperparameters of a file's ``[default]`` table, and overrides over them.
 
     Args:
-        preset: Name of a table.
         path: The TOML file.
         **overrides: Fields of :class:`DQNConfig`; None leaves the file's value.
 
     Raises:
-        ValueError: On an unknown preset or key; the message names file and nearest key.
+        ValueError: On an unknown key or a missing one; the message names file and nearest key.
     """
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    if preset not in tables:
-        raise ValueError(f"{path.name} has no preset {preset!r}; {near_miss(preset, tables)}")
-    chosen = {**tables["default"], **tables[preset], **{k: v for k, v in overrides.items() if v is not None}}
-    known = {f.name for f in fields(DQNConfig)}
-    for key in chosen:
-        if key not in known:
-            raise ValueError(f"{path.name}: unknown hyperparameter {key!r}; {near_miss(key, sorted(known))}")
-    missing = known - set(chosen)
-    if missing:
-        raise ValueError(f"{path.name} lacks {sorted(missing)}")
-    return DQNConfig(**chosen)
+    return load_config(DQNConfig, path, ("default",), overrides)

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agents.dqn.config import DQNConfig, load_config
+from agents.dqn.config import DQNConfig, dqn_config
 from agents.dqn.network import from_sb3, save_weights
 from agents.dqn.pairs import MorePairs
 from agents.dqn.policy_file import policy_metadata, save_policy
@@ -38,7 +38,6 @@ def train(
     minutes: float | None = None,
     seed: int = 0,
     *,
-    preset: str = "default",
     progress: bool = True,
     resume: bool = False,
     keep_buffer: bool = False,
@@ -50,10 +49,9 @@ def train(
 
     Args:
         out: Folder of the run; made if missing.
-        total_steps: Transitions; None for the preset's.
+        total_steps: Transitions; None for the file's.
         minutes: The run ends after this long, whatever the steps.
         seed: Of networks, exploration and environment.
-        preset: ``"default"``, or ``"quick"`` (with ``minutes=1`` a minute's demonstration).
         progress: Whether to show a progress bar.
         resume: Go on from the run's last checkpoint.
         keep_buffer: Checkpoints hold the replay buffer.
@@ -70,7 +68,7 @@ def train(
         KeyboardInterrupt: After Ctrl-C, with a checkpoint written.
     """
     folder = Path(out)
-    config = load_config(preset, total_steps=total_steps, **overrides)
+    config = dqn_config(total_steps=total_steps, **overrides)
     torch = require("torch", "agents")
     torch.set_num_threads(threads)
     from agents.dqn.monitor import CHECKPOINT, RunMonitor, minutes_trained
@@ -185,14 +183,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m agents.dqn.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", dest="total_steps", type=int, help="transitions (default: the preset's)")
+    parser.add_argument("--steps", dest="total_steps", type=int, help="transitions (default: those of dqn.toml)")
     parser.add_argument("--minutes", type=float, help="end after this long")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--preset", default="default", help="a table of dqn.toml: default or quick")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--keep-buffer", action="store_true", help="checkpoints hold the replay buffer (GB)")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--env", dest="env_id", help="the environment's id (default: the preset's)")
+    parser.add_argument("--env", dest="env_id", help="the environment's id (default: that of dqn.toml)")
     parser.add_argument("--dataset", default="phantom")
     chosen = parser.parse_args(arguments)
     try:

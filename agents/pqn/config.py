@@ -80,8 +80,19 @@ class PQNConfig:
             raise ValueError(f"minibatches={self.minibatches} must be at most num_envs * rollout")
 
 
-def config_for(env_id: str, path: Path = CONFIG_FILE, **overrides: Any) -> PQNConfig:
-    """The hyperparameters for an id: the file's default, the id's own table over it, and overrides over both."""
+def config_for(env_id: str, path: Path = CONFIG_FILE, preset: str | None = None, **overrides: Any) -> PQNConfig:
+    """The hyperparameters for an id: the file's default, the id's own table over it, a preset, and overrides over all.
+
+    Args:
+        env_id: The environment.
+        path: The TOML file.
+        preset: Name of one more of its tables, such as ``"quick"``.
+        **overrides: Fields of :class:`PQNConfig`; None leaves the file's value.
+
+    Raises:
+        ValueError: On an unknown id, preset or field; the message names the nearest.
+    """
     get_task(env_id)  # says which id may be meant
     own = (env_id,) if f'["{env_id}"]' in path.read_text(encoding="utf-8") else ()
-    return load_config(PQNConfig, path, ("default", *own), overrides)
+    chosen = () if preset is None else (preset,)
+    return load_config(PQNConfig, path, ("default", *own, *chosen), overrides)

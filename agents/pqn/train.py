@@ -18,7 +18,7 @@ import shlex
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -234,7 +234,7 @@ class Learner:
             tre = np.array([e for e in errors if e is not None])
             if len(tre):  # for people to look at: nothing is decided by it
                 known["tre_mm"] = round(float(np.median(tre)), 2)
-                known["under_5mm"] = round(float(np.mean(tre < 5)), 3)
+                known |= {f"under_{mm}mm": round(float(np.mean(tre < mm)), 3) for mm in (5, 10)}
         return known
 
     def state_dict(self) -> dict[str, Any]:
@@ -285,6 +285,8 @@ def train(
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
     config_file: Path = CONFIG_FILE,
+    preset: str | None = None,
+    watch: Callable[[Mapping[str, Any]], None] | None = None,
     **overrides: Any,
 ) -> Path:
     """Trains and exports.
@@ -301,6 +303,8 @@ def train(
         progress: Whether to show a progress bar.
         checkpoint_seconds: Time between checkpoints.
         config_file: The hyperparameters.
+        preset: A table of that file which counts over the id's own, such as ``"quick"``.
+        watch: Called with each line of the log (a mapping) as it is written.
         **overrides: Fields of :class:`PQNConfig`.
 
     Returns:
@@ -312,7 +316,7 @@ def train(
         ValueError: On a wrong hyperparameter, or if the folder's run was begun with others.
         KeyboardInterrupt: After Ctrl-C, with a checkpoint written.
     """
-    config = config_for(env_id, config_file, **overrides)
+    config = config_for(env_id, config_file, preset, **overrides)
     source = dataset if isinstance(dataset, str) else dataset.name
     record = {"env_id": env_id, "seed": seed, "dataset": source, "config": asdict(config)}
     run = Run(Path(out), record, resume)
@@ -332,7 +336,10 @@ def train(
             loss = learner.learn(learner.collect(exploration), learning_rate)
             learner.seconds += time.monotonic() - began
             line = {**learner.statistics(), "exploration": round(exploration, 4), "loss": round(loss, 5)}
-            run.log({**line, "minutes": round(learner.seconds / 60, 3)})
+            line["minutes"] = round(learner.seconds / 60, 3)
+            run.log(line)
+            if watch is not None:
+                watch(line)
             show(_done(learner, minutes), _text(line))
             if time.monotonic() - saved > checkpoint_seconds:
                 run.save(learner.state_dict())
@@ -350,7 +357,7 @@ def train(
         "minutes": round(learner.seconds / 60, 1),
         "subjects": _subjects(data),
         "training_data": f"{generator_of(data)}, {_subjects(data)} subjects of the {data.split} split",
-        "command": _command(record, overrides, minutes),
+        "command": _command(record, preset, overrides, minutes),
         "config": asdict(config),
         "regenv": regenv.__version__,
     }
@@ -384,10 +391,11 @@ def _subjects(data: Dataset) -> int | str:
     return len(set(names)) if isinstance(names, tuple) else getattr(names, "limit", None) or "endless"
 
 
-def _command(record: Mapping[str, Any], overrides: Mapping[str, Any], minutes: float | None) -> str:
+def _command(record: Mapping[str, Any], preset: str | None, overrides: Mapping[str, Any], minutes: float | None) -> str:
     """The command that makes this run."""
     parts = ["python -m agents.pqn.train --env", record["env_id"], "--seed", str(record["seed"])]
     parts += [] if record["dataset"] == "phantom" else ["--dataset", record["dataset"]]
+    parts += [] if preset is None else ["--preset", preset]
     parts += [] if minutes is None else ["--minutes", f"{minutes:g}"]
     changed = [f"{key}={json.dumps(value)}" for key, value in overrides.items() if value is not None]
     return " ".join([*parts, *(["--set", *(shlex.quote(c) for c in changed)] if changed else []), "--out runs/pqn"])
@@ -416,6 +424,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="default: all processors")
     parser.add_argument("--dataset", default="phantom")
     parser.add_argument("--config", type=Path, default=CONFIG_FILE, help="TOML file of hyperparameters")
+    parser.add_argument("--preset", help="one more table of that file, such as quick: a minute to see it learn")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="hyperparameters, values as in JSON")
     chosen = parser.parse_args(arguments)
     try:
@@ -429,6 +438,7 @@ def main(arguments: list[str] | None = None) -> int:
             threads=chosen.threads,
             dataset=chosen.dataset,
             config_file=chosen.config,
+            preset=chosen.preset,
             total_steps=chosen.steps,
             **_overrides(chosen.set),
         )

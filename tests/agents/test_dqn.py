@@ -20,7 +20,7 @@ from stable_baselines3 import DQN
 
 from agents.dqn import DQNAgent, ship, train
 from agents.dqn.agent import WEIGHTS, WEIGHTS_VARIABLE, factory
-from agents.dqn.config import load_config
+from agents.dqn.config import dqn_config
 from agents.dqn.monitor import minutes_trained
 from agents.dqn.network import from_sb3, load_weights, q_network, save_weights
 from agents.dqn.policy_file import policy_metadata, save_policy
@@ -53,13 +53,11 @@ def test_any_rigid_environment_can_be_trained_on(monkeypatch: pytest.MonkeyPatch
     given = {}
     monkeypatch.setattr(train, "train", lambda *_, **keywords: given.update(keywords) or tmp_path / "policy.onnx")
     assert train.main(["--out", str(tmp_path), "--env", "T1T2-Rigid-v0"]) == 0
-    assert load_config("quick", env_id=given["env_id"]).env_id == "T1T2-Rigid-v0"
+    assert dqn_config(env_id=given["env_id"]).env_id == "T1T2-Rigid-v0"
 
 
-def test_every_preset_is_a_valid_configuration() -> None:
-    default, quick = load_config(), load_config("quick")
-    assert default.for_sb3().keys() == quick.for_sb3().keys()
-    assert quick.buffer_size < default.buffer_size
+def test_sb3_takes_the_configuration() -> None:
+    default = dqn_config()
     DQN("CnnPolicy", make_vec_env(default.env_id, 1, dataset=Blobs("train")), **{**default.for_sb3(), "buffer_size": 9})
 
 
@@ -75,9 +73,7 @@ def test_every_preset_is_a_valid_configuration() -> None:
 )
 def test_a_wrong_hyperparameter_is_named(key: str, value: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        load_config(**{key: value})
-    with pytest.raises(ValueError, match="did you mean 'quick'"):
-        load_config("quik")
+        dqn_config(**{key: value})
 
 
 def test_the_plain_network_is_sb3s(tmp_path: Path) -> None:
@@ -170,7 +166,7 @@ def test_the_clock_ends_a_run_and_anneals_exploration(tmp_path: Path) -> None:
     last = json.loads((tmp_path / "run" / "progress.jsonl").read_text().splitlines()[-1])
     assert 0.05 <= last["minutes"] < 0.2
     assert last["steps"] < 10**5
-    assert last["exploration"] == pytest.approx(load_config().exploration_final_eps)
+    assert last["exploration"] == pytest.approx(dqn_config().exploration_final_eps)
 
 
 def test_minutes_add_up_over_resumptions(tmp_path: Path) -> None:
@@ -195,17 +191,18 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_training(tmp_path: Path,
 
 
 COMMAND = """
-import sys
+import functools, sys
 from tests.envs.blobs import Blobs
 from agents.dqn import train
 train._training_split = lambda env_id, name: Blobs("train")
+train.dqn_config = functools.partial(train.dqn_config, buffer_size=20_000, base_pairs=16, pairs=32)
 sys.exit(train.main(sys.argv[1:]))
 """
 
 
 def test_control_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    arguments = ["--out", str(out), "--steps", "1000000", "--preset", "quick"]
+    arguments = ["--out", str(out), "--steps", "1000000"]
     process = subprocess.Popen([sys.executable, "-c", COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:

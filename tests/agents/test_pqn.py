@@ -224,6 +224,15 @@ def test_a_wrong_hyperparameter_is_named(key: str, value: float, message: str) -
         config_for("CTMR-Similarity2-v0")
 
 
+def test_a_preset_counts_over_the_ids_own_and_under_overrides() -> None:
+    own, quick = config_for(ENV_ID), config_for(ENV_ID, preset="quick")
+    assert quick.total_steps < own.total_steps and quick.training_kwargs != own.training_kwargs
+    assert quick.hidden == own.hidden  # neither the preset nor the id's own table says anything of it
+    assert config_for(ENV_ID, preset="quick", total_steps=7).total_steps == 7
+    with pytest.raises(ValueError, match="did you mean 'quick'"):
+        config_for(ENV_ID, preset="quik")
+
+
 def test_what_it_cannot_do_is_refused(tmp_path: Path, capsys) -> None:
     for env_kwargs, message in (
         ({"actions": "continuous"}, "actions='discrete'"),
@@ -244,6 +253,18 @@ def test_what_it_cannot_do_is_refused(tmp_path: Path, capsys) -> None:
 def _curve(out: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "minutes"} for line in lines]
+
+
+def test_a_watcher_sees_the_log_as_it_is_written(tmp_path: Path) -> None:
+    seen = []
+
+    def watch(line: Any) -> None:
+        assert json.loads((tmp_path / "run" / LOG).read_text().splitlines()[-1]) == line
+        seen.append(line["steps"])
+
+    policy = _train(tmp_path / "run", preset="quick", watch=watch)
+    assert seen == list(range(64, 513, 64))
+    assert "--preset quick" in load(policy.with_name(train.WEIGHTS))[1]["command"]
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
