@@ -129,10 +129,10 @@ FAMILIES = (
     ),
     Family(
         "LungCT",
-        "CT of the lungs, exhale to inhale",
-        """The lungs at the end of exhalation (moving) are brought to those after inhalation (fixed) in the style of the
-        DIR-Lab cases: they slide along the chest wall, and their density falls as they fill. The TRE is measured in the
-        lungs.""",
+        "CT of the lungs, between exhale and inhale",
+        """The lungs breathed in and breathed out are brought together in the style of the DIR-Lab cases: they slide
+        along the chest wall, and their density falls as they fill. Either may be the fixed image, each of half of the
+        patients, so that which way they move has to be seen. The TRE is measured in the lungs.""",
         ("ct", "ct"),
         {"similarity": "lncc", "recipe": "lungs", "field_of_view": "lungs", "view_spacing_mm": 4.5},
         {"Affine": {**_AFFINE, "success_mm": 10.0}, "SDM": {**_SDM, "success_mm": 3.0}},
@@ -186,9 +186,10 @@ FAMILIES = (
     ),
     Family(
         "CardiacMR",
-        "Cine MR of the heart, end-diastole to end-systole",
-        """The heart at end-diastole (moving) is brought to end-systole (fixed) in short-axis cine MR with slices of 8
-        to 10 mm: the wall thickens, the base descends, the apex twists.""",
+        "Cine MR of the heart, between end-diastole and end-systole",
+        """The heart at end-diastole and at end-systole is brought together in short-axis cine MR with slices of 8 to
+        10 mm: the wall thickens, the base descends, the apex twists. Either may be the fixed image, each of half of the
+        subjects, so that whether it contracts or fills has to be seen.""",
         ("mr", "mr"),
         {"similarity": "ncc", "recipe": "cardiac", "field_of_view": "heart", "view_spacing_mm": 2.0},
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
 from regenv.core.labels import label_resample
+from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.points import lattice, nearest
 from regenv.synthesis.anatomy.shapes import rotation
 from regenv.synthesis.anatomy.tissues import ORGAN_NAMES
 from regenv.synthesis.physics.scan import Displace
+
+State = TypeVar("State")
 
 TILT_DEG = 10.0
 """Largest angle about each axis by which the patient lies differently in the second scan."""
@@ -25,6 +29,24 @@ TILT_DEG = 10.0
 def tilt(rng: np.random.Generator, most_deg: float = TILT_DEG) -> FloatArray:
     """A rotation ``(3, 3)`` of up to ``most_deg`` about each axis."""
     return rotation(*(float(a) for a in rng.uniform(-most_deg, most_deg, 3)))
+
+
+def either_way(recipe: str, seed: int, fixed: State, moving: State) -> tuple[State, State]:
+    """What belongs to two states of a subject as ``(fixed, moving)``; of half of the subjects the other way round.
+
+    If a heart always contracted from the moving to the fixed image, and lungs always filled, the truth would have one
+    sign, and a policy that contracts without looking at the images would earn most of what an oracle does. Of the
+    seeds ``2 k`` and ``2 k + 1`` one is turned round, so that a few subjects are balanced too; which one is drawn.
+
+    Args:
+        recipe: Name of the recipe.
+        seed: The subject.
+        fixed: Of the state that is fixed by default: an image, points, a map from it to the other.
+        moving: The same of the other state.
+    """
+    couple, place = divmod(seed, 2)
+    turned = case_generator("either way", recipe, couple).integers(2) == place
+    return (moving, fixed) if turned else (fixed, moving)
 
 
 @dataclass(frozen=True, eq=False)

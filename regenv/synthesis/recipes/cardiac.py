@@ -1,9 +1,11 @@
-"""Cine MR of one beating heart: end-diastole (moving) to end-systole (fixed), in the short-axis frame.
+"""Cine MR of one beating heart, between end-diastole and end-systole, in the short-axis frame.
 
 Both images show the stack of thick slices that is taken in one breath-hold, so their headers agree and the alignment
 that is given is the identity. What is to be found is the beat: contraction with a wall that thickens and keeps its
-volume, shortening along the axis, torsion, a wall that hardly moves where there is an infarct. The moving image is the
-anatomy at rest, the fixed image shows at x what lies at x + u(x), so the truth is exact everywhere.
+volume, shortening along the axis, torsion, a wall that hardly moves where there is an infarct. End-systole is the fixed
+image of half of the subjects, end-diastole that of the others (:func:`regenv.synthesis.recipes._scans.either_way` says
+why). The image at end-diastole is the anatomy at rest, that at end-systole shows at x what lies at x + u(x) at rest;
+the way back is as exact, so the truth is exact everywhere.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from regenv.data.pair import ImagePair
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.points import between_voxels, nearest
 from regenv.synthesis.recipe import Recipe
-from regenv.synthesis.recipes._scans import Landmarks, Scan, deformed_pair, mask_lattice
+from regenv.synthesis.recipes._scans import Landmarks, Scan, deformed_pair, either_way, mask_lattice
 
-VERSION = 3
+VERSION = 4
 _ANATOMY_MM = 1.7
 _COVERED_MM = 107.0
 """Length that the slices cover, from below the apex to above the valves."""
@@ -78,11 +80,12 @@ def plan(seed: int) -> Plan:
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
     """The beat at points ``(N, 3)`` along the fixed grid's axes about its centre, mm."""
     from regenv.synthesis.anatomy.cardiac import heart_of
-    from regenv.synthesis.anatomy.heartbeat import diastole
+    from regenv.synthesis.anatomy.heartbeat import diastole, systole
 
     scan = plan(seed)
     points = np.asarray(local, dtype=np.float64) @ scan.axes.T + scan.centre
-    return np.asarray((diastole(points, heart_of(seed)) - points) @ scan.axes)
+    to_moving, _ = either_way("cardiac", seed, diastole, systole)
+    return np.asarray((to_moving(points, heart_of(seed)) - points) @ scan.axes)
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
@@ -112,18 +115,20 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
 
     scans = []
     organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
-    for role, where in (("fixed", rest), ("moving", points)):
-        image = scan(signal, grid, FWHM_MM, displace=at_rest if role == "fixed" else None)
-        image = received(image, coil, case_generator("cardiac", seed, role))
+    for phase, where in (("systole", rest), ("diastole", points)):
+        image = scan(signal, grid, FWHM_MM, displace=at_rest if phase == "systole" else None)
+        image = received(image, coil, case_generator("cardiac", seed, phase))
         labels = organ_at(anatomy, where, organs).reshape(grid.shape)
         scans.append(Scan(image, labels, nearest(anatomy.body, anatomy.grid, where).reshape(grid.shape)))
-    fixed, moving = scans
-    ends = heart_landmarks(heart)
-    marks = Landmarks(tuple(ends), systole(np.array(list(ends.values())), heart), np.array(list(ends.values())))
+    fixed, moving = either_way("cardiac", seed, *scans)
+    to_moving, _ = either_way("cardiac", seed, diastole, systole)
+    named = heart_landmarks(heart)
+    ends = np.array(list(named.values()))
+    marks = Landmarks(tuple(named), *either_way("cardiac", seed, systole(ends, heart), ends))
     marks = marks.where(between_voxels(grid, marks.fixed))
     lattice = mask_lattice(fixed.mask, grid, _POINTS_MM)
     names = {int(organ): ORGAN_NAMES[organ] for organ in organs}
-    return deformed_pair(fixed, moving, (lattice, diastole(lattice, heart)), np.eye(4), marks, names)
+    return deformed_pair(fixed, moving, (lattice, to_moving(lattice, heart)), np.eye(4), marks, names)
 
 
 def cine_signal(anatomy: Anatomy, rng: np.random.Generator) -> Image:

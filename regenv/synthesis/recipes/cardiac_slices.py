@@ -1,7 +1,8 @@
-"""Cine MR of one beating heart in a single short-axis slice: end-diastole (moving) to end-systole (fixed), in 2-D.
+"""Cine MR of one beating heart in a single short-axis slice, between end-diastole and end-systole, in 2-D.
 
-As :mod:`regenv.synthesis.recipes.cardiac`, at the level of the papillary muscles and with motion in the slice only, so
-that the truth is exact in two dimensions: contraction, thickening and rotation, no tissue that leaves the slice.
+As :mod:`regenv.synthesis.recipes.cardiac`, with either of them fixed, at the level of the papillary muscles and with
+motion in the slice only, so that the truth is exact in two dimensions: contraction, thickening and rotation, no tissue
+that leaves the slice.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair
 from regenv.synthesis.anatomy.points import nearest
 from regenv.synthesis.recipe import Recipe
-from regenv.synthesis.recipes._scans import Landmarks, Scan, deformed_pair, mask_lattice
+from regenv.synthesis.recipes._scans import Landmarks, Scan, deformed_pair, either_way, mask_lattice
 from regenv.synthesis.recipes.cardiac import FWHM_MM, cine_signal, received, surface_coil
 
-VERSION = 3
+VERSION = 4
 _ANATOMY_MM = 1.4
 _POINTS_MM = 6.0
 """Spacing of the lattice on which the TRE is measured."""
@@ -62,7 +63,13 @@ def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray
     """The beat at points ``(N, 2)`` along the fixed grid's axes about its centre, mm."""
     scan = plan(seed)
     points = np.asarray(local, dtype=np.float64) @ scan.axes.T + scan.centre
-    return np.asarray((_beat(seed, points, to_diastole=True) - points) @ scan.axes)
+    return np.asarray((_to_moving(seed, points) - points) @ scan.axes)
+
+
+def _to_moving(seed: int, points: FloatArray) -> FloatArray:
+    """Where points ``(N, 2)`` of the fixed image belong in the moving one."""
+    to_diastole, _ = either_way("cardiac_slices", seed, True, False)
+    return _beat(seed, points, to_diastole)
 
 
 def _beat(seed: int, points: FloatArray, to_diastole: bool) -> FloatArray:
@@ -105,20 +112,20 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     rest = _beat(seed, points, to_diastole=True)
     scans = []
     organs = (Organ.LV_CAVITY, Organ.LV_WALL, Organ.RV_CAVITY)
-    for role, shown in (("fixed", rest), ("moving", points)):
+    for phase, shown in (("systole", rest), ("diastole", points)):
         image = scan(slab, grid, FWHM_MM, displace=lambda _, shown=shown: shown)  # type: ignore[misc]
-        image = received(image, coil, case_generator("cardiac_slices", seed, role))
+        image = received(image, coil, case_generator("cardiac_slices", seed, phase))
         lifted = _at_level(shown, where.level)
         labels = organ_at(anatomy, lifted, organs).reshape(grid.shape)
         scans.append(Scan(image, labels, nearest(anatomy.body, anatomy.grid, lifted).reshape(grid.shape)))
-    fixed, moving = scans
+    fixed, moving = either_way("cardiac_slices", seed, *scans)
     marks = heart_landmarks(heart_of(seed), where.level)
     ends = np.array([mark[:2] for mark in marks.values()])
-    landmarks = Landmarks(tuple(marks), _beat(seed, ends, to_diastole=False), ends)
+    systolic = _beat(seed, ends, to_diastole=False)
+    landmarks = Landmarks(tuple(marks), *either_way("cardiac_slices", seed, systolic, ends))
     lattice = mask_lattice(fixed.mask, grid, _POINTS_MM)
     names = {int(organ): ORGAN_NAMES[organ] for organ in organs}
-    truth = (lattice, _beat(seed, lattice, to_diastole=True))
-    return deformed_pair(fixed, moving, truth, np.eye(3), landmarks, names)
+    return deformed_pair(fixed, moving, (lattice, _to_moving(seed, lattice)), np.eye(3), landmarks, names)
 
 
 RECIPE = Recipe(

@@ -1,4 +1,7 @@
-"""CT of the lungs breathed in (fixed) and out (moving), one patient: the lungs slide along the chest wall.
+"""CT of the lungs breathed in and out, one patient: the lungs slide along the chest wall.
+
+Of half of the patients the lungs breathed in are the fixed image, of the others the lungs breathed out
+(:func:`regenv.synthesis.recipes._scans.either_way` says why).
 
 The diaphragm moves by 10 to 30 mm, ribs and breast bone by a few, unevenly (``regenv.synthesis.anatomy.motion`` says
 how the sliding is made; the true displacement of a point is that of the region, cavity or wall, in which it lies). Air
@@ -24,7 +27,7 @@ from regenv.synthesis.anatomy.points import nearest
 from regenv.synthesis.anatomy.subject import Subject
 from regenv.synthesis.anatomy.tissues import Organ
 from regenv.synthesis.recipe import Recipe
-from regenv.synthesis.recipes._scans import Landmarks, Scan, deformed_pair, inner_lattice, labels_and_body
+from regenv.synthesis.recipes._scans import Landmarks, Scan, deformed_pair, either_way, inner_lattice, labels_and_body
 from regenv.synthesis.recipes._trunk import correspond, covering, rest_and_motion, set_lung_density, tilted
 
 _CENTRE = (0.0, -38.0, 16.0)
@@ -67,8 +70,9 @@ def _breath(seed: int) -> _Breath:
         inner=float(rng.uniform(0.5, 1.5) + deep),
         seed=seed,
     )
-    moving, fixed = rest_and_motion(subject, change, _STIR_MM, rng)
-    return _Breath(subject, fixed, moving, moving.to_subject(np.array([_CENTRE]))[0])
+    breathed_out, breathed_in = rest_and_motion(subject, change, _STIR_MM, rng)
+    fixed, moving = either_way("lungs", seed, breathed_in, breathed_out)
+    return _Breath(subject, fixed, moving, breathed_out.to_subject(np.array([_CENTRE]))[0])
 
 
 def displacement(seed: int, field_of_view: str, local: FloatArray) -> FloatArray:
@@ -167,7 +171,7 @@ def _spread(points: FloatArray, count: int) -> NDArray[np.bool_]:
 
 RECIPE = Recipe(
     name="lungs",
-    version=2,
+    version=3,
     modalities=("ct",),
     fields_of_view=("lungs",),
     make=make,

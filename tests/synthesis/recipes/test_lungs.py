@@ -9,6 +9,7 @@ from regenv.synthesis.anatomy.motion import Change, Motion
 from regenv.synthesis.anatomy.subject import Subject
 from regenv.synthesis.anatomy.tissues import Organ
 from regenv.synthesis.recipe import get_recipe
+from regenv.synthesis.recipes._scans import either_way
 from tests.synthesis.recipes import deformed
 
 FIELD = "lungs"
@@ -45,16 +46,18 @@ def test_breathing_has_the_size_of_breathing(seed):
     moved = np.linalg.norm(t.points_moving - t.points_fixed, axis=1)
     assert 3 < moved.mean() < 20 and moved.max() < 45
     # breathed out the diaphragm lies higher, and the lungs are smaller
-    assert (t.points_moving - t.points_fixed)[:, 2].mean() > 2
+    breathed_in, breathed_out = either_way(FIELD, seed, t.points_fixed, t.points_moving)
+    assert (breathed_out - breathed_in)[:, 2].mean() > 2
     litre = np.prod(pair.fixed.grid.spacing) * 1e-6
     volumes = [np.isin(a, (Organ.LUNG_LEFT, Organ.LUNG_RIGHT)).sum() * litre for a in (t.labels_fixed, t.labels_moving)]
-    assert 2 < volumes[1] < volumes[0] < 8
+    full, empty = either_way(FIELD, seed, *volumes)
+    assert 2 < empty < full < 8
 
 
 def test_lung_is_denser_breathed_out_by_the_mass_that_it_keeps(pair):
     t = pair.truth
     both = []
-    for image, labels in ((pair.fixed, t.labels_fixed), (pair.moving, t.labels_moving)):
+    for image, labels in either_way(FIELD, 3, (pair.fixed, t.labels_fixed), (pair.moving, t.labels_moving)):
         lung = np.isin(labels, (Organ.LUNG_LEFT, Organ.LUNG_RIGHT)) & (image.array < -700)
         both.append((np.median(image.array[lung]), (image.array[lung] + 1000).sum() * np.prod(image.grid.spacing)))
     assert both[0][0] < both[1][0] - 3
@@ -81,7 +84,7 @@ def test_the_map_is_one_to_one_in_each_region(seed):
     from regenv.synthesis.recipes.lungs import _breath
 
     breath = _breath(seed)
-    motion = breath.fixed.motion
+    motion = either_way(FIELD, seed, breath.fixed, breath.moving)[0].motion
     points = _lattice(14.0) + [0.0, -38.0, 16.0]
     rest = motion.apply(points)
     inside = motion.inside(rest)

@@ -7,12 +7,15 @@ from regenv.core.geometry import Grid, transform_points
 from regenv.core.image import Image
 from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.shapes import rotation
+from regenv.synthesis.population import load_population
+from regenv.synthesis.recipe import get_recipe
 from regenv.synthesis.recipes._scans import (
     Landmarks,
     Scan,
     beyond_alignment,
     common_names,
     deformed_pair,
+    either_way,
     fit_affine,
     inner_lattice,
     labels_and_body,
@@ -126,3 +129,32 @@ def test_labels_are_read_where_the_scan_lies_in_the_anatomy(way):
     np.testing.assert_array_equal(labels[:, 2:, :-1], organ[:, :-2, 1:])
     np.testing.assert_array_equal(inside[:, 2:, :-1], body[:, :-2, 1:])
     assert not labels[:, :2].any() and not inside[:, :, -1].any()
+
+
+def test_one_of_every_two_seeds_is_turned_round_and_which_is_drawn():
+    fixed = np.array([either_way("cardiac", seed, 0, 1)[0] for seed in range(2000)]).reshape(-1, 2)
+    assert (fixed.sum(axis=1) == 1).all()
+    assert 0.45 < fixed[:, 0].mean() < 0.55
+    # nothing is to be learnt of a couple from the one before it, nor from another recipe
+    assert 0.45 < (fixed[1:, 0] == fixed[:-1, 0]).mean() < 0.55
+    lungs = np.array([either_way("lungs", seed, 0, 1)[0] for seed in range(0, 2000, 2)])
+    assert 0.45 < (fixed[:, 0] == lungs).mean() < 0.55
+    assert (
+        either_way("cardiac", 7, "a", "b") == either_way("cardiac", 7, "a", "b") == either_way("cardiac", 6, "b", "a")
+    )
+
+
+@pytest.mark.parametrize("name", ["cardiac", "cardiac_slices", "lungs"])
+def test_no_way_of_moving_is_that_of_most_subjects(name):
+    """Half of the validation subjects move one way along the first mode and half the other: neither pays unseen."""
+    recipe, model = get_recipe(name), load_population(name)
+    assert recipe.displacement is not None
+    points = np.random.default_rng(0).uniform(-model.extent_mm / 5, model.extent_mm / 5, (300, model.ndim))
+    first = np.array(
+        [
+            model.project(points, recipe.displacement(seed, recipe.fields_of_view[0], points))[0]
+            for seed in range(10_000, 10_008)
+        ]
+    )
+    assert np.count_nonzero(first > 0.2) == np.count_nonzero(first < -0.2) == 4
+    assert abs(first.mean()) < 0.3 * np.abs(first).mean()
