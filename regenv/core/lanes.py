@@ -11,12 +11,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
-_pool_lock = threading.Lock()
+import numpy as np
+from numpy.typing import NDArray
+
+ALL = slice(None)
+Lanes = slice | NDArray[np.intp]
+"""Some of B lanes, as an index of arrays over lanes: a slice, or their numbers."""
+
+_parts: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+_workers: list[threading.Thread] = []
+_workers_lock = threading.Lock()
 _num_threads: int | None = None
 
 
@@ -52,53 +59,84 @@ def set_num_threads(threads: int | None) -> None:
     _num_threads = threads
 
 
-def run_lanes(kernel: Callable[..., Any], n_lanes: int, *args: Any, threads: int | None = None) -> None:
-    """Calls ``kernel(start, stop, *args)`` so that the ranges cover ``n_lanes`` lanes exactly once.
+def lane_numbers(lanes: Lanes, count: int) -> int | NDArray[np.intp]:
+    """Some of ``count`` lanes as :func:`run_lanes` takes them."""
+    return count if isinstance(lanes, slice) and lanes == ALL else np.arange(count)[lanes]
 
-    One lane, or one thread, is one call in the calling thread; no pool is touched. Otherwise the lanes are cut into
-    contiguous, equal parts, of which the calling thread takes one itself.
+
+def run_lanes(
+    kernel: Callable[..., Any], lanes: int | NDArray[np.intp], *args: Any, threads: int | None = None
+) -> None:
+    """Calls ``kernel(start, stop, *args)`` so that the ranges cover each of the lanes exactly once.
+
+    One lane, or one thread, runs in the calling thread alone. Otherwise the lanes are cut into equal parts, of which
+    the calling thread takes one itself. A kernel must not call this function.
 
     Args:
         kernel: A serial function that releases the GIL and writes only what belongs to its lanes.
-        n_lanes: Number of lanes.
+        lanes: Number of lanes, which makes one range of each part; or the numbers of some, which are called one by one.
         *args: Handed on to the kernel.
         threads: Threads to use at most; default :func:`get_num_threads`.
     """
+    if isinstance(lanes, int):
+        n_lanes, call = lanes, kernel
+    else:
+        n_lanes, call, args = len(lanes), _call_each, (kernel, lanes.tolist(), *args)
     parts = min(n_lanes, get_num_threads() if threads is None else threads)
     if parts <= 1:
-        kernel(0, n_lanes, *args)
+        call(0, n_lanes, *args)
         return
-    pool = _get_pool(parts - 1)
+    _need_workers(parts - 1)
     edges = [n_lanes * part // parts for part in range(parts + 1)]
-    futures = [pool.submit(kernel, edges[k], edges[k + 1], *args) for k in range(1, parts)]
+    done: SimpleQueue[BaseException | None] = SimpleQueue()
+    for k in range(1, parts):
+        _parts.put((done, call, edges[k], edges[k + 1], args))
     try:
-        kernel(edges[0], edges[1], *args)
+        call(edges[0], edges[1], *args)
     finally:
         # The workers write into the caller's arrays, so they must be done before anything is raised.
-        errors = [future.exception() for future in futures]
+        errors = [done.get() for _ in range(1, parts)]
     for error in errors:
         if error is not None:
             raise error
 
 
-def _get_pool(workers: int) -> ThreadPoolExecutor:
-    """The process's pool, made or enlarged when needed."""
-    global _pool, _pool_size
-    with _pool_lock:
-        if _pool is None or _pool_size < workers:
-            # one that is outgrown is not shut down: another thread may be about to use it; unused, it ends by itself
-            _pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="regenv-lanes")
-            _pool_size = workers
-        return _pool
+def _call_each(start: int, stop: int, kernel: Callable[..., Any], numbers: list[int], *args: Any) -> None:
+    for lane in numbers[start:stop]:
+        kernel(lane, lane + 1, *args)
 
 
-def _forget_pool_in_child() -> None:
-    """A forked child inherits the pool's object but none of its threads: it starts its own."""
-    global _pool, _pool_size, _pool_lock
-    _pool = None
-    _pool_size = 0
-    _pool_lock = threading.Lock()
+def _need_workers(count: int) -> None:
+    """Starts threads until there are ``count``; they end with the process."""
+    if len(_workers) >= count:
+        return
+    with _workers_lock:
+        while len(_workers) < count:
+            name = f"regenv-lanes-{len(_workers)}"
+            _workers.append(threading.Thread(target=_work, args=(_parts,), name=name, daemon=True))
+            _workers[-1].start()
+
+
+def _work(parts: SimpleQueue[tuple[Any, ...]]) -> None:
+    """What a worker does: a bare queue costs a fraction of an executor's futures, of which a step needs many."""
+    while True:
+        done, call, start, stop, args = parts.get()
+        error: BaseException | None = None
+        try:
+            call(start, stop, *args)
+        except BaseException as raised:
+            error = raised
+        done.put(error)
+        del done, call, args, error  # nothing is kept alive while waiting
+
+
+def _forget_workers_in_child() -> None:
+    """A forked child inherits none of the threads, and perhaps a locked queue: it starts its own."""
+    global _parts, _workers_lock
+    _parts = SimpleQueue()
+    _workers.clear()
+    _workers_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool_in_child)
+    os.register_at_fork(after_in_child=_forget_workers_in_child)

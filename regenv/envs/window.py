@@ -55,8 +55,22 @@ class Window:
         if self.stream is None:
             self.stream = int(rng.integers(STREAMS))
         newest = self._newest
-        step, turn = self._step(int(rng.integers(max(0, newest - HELD + 1), newest + 1)))
+        number = int(rng.integers(max(0, newest - HELD + 1), newest + 1))
         self.episodes += 1
+        return self._case(number, limit)
+
+    def next(self, limit: int | None = None) -> tuple[int, int]:
+        """The subject and the variation of the case that the lane moves on to."""
+        return self._case(self._newest + 1, limit)
+
+    @property
+    def place(self) -> tuple[int | None, int]:
+        """Sequence and newest case: what comes next is the same for all lanes there."""
+        return self.stream, self._newest
+
+    def _case(self, number: int, limit: int | None) -> tuple[int, int]:
+        assert self.stream is not None
+        step, turn = self._step(number)
         if step == 0:
             return 0, self.stream * VARIATIONS + turn
         # subjects that come again come in another variation

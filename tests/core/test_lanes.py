@@ -95,8 +95,8 @@ def test_threads_that_enlarge_the_pool_together_do_not_end_each_others():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for _ in range(30):
-            lanes._forget_pool_in_child()
+        for _ in range(5):
+            lanes._forget_workers_in_child()
             go = threading.Barrier(4)
 
             def enlarge(most: int, go: threading.Barrier = go) -> None:
