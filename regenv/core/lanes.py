@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,7 +21,9 @@ ALL = slice(None)
 Lanes = slice | NDArray[np.intp]
 """Some of B lanes, as an index of arrays over lanes: a slice, or their numbers."""
 
-_parts: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+_PARTS_OF_A_THREAD = 4
+
+_work: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
 _workers: list[threading.Thread] = []
 _workers_lock = threading.Lock()
 _num_threads: int | None = None
@@ -69,8 +71,9 @@ def run_lanes(
 ) -> None:
     """Calls ``kernel(start, stop, *args)`` so that the ranges cover each of the lanes exactly once.
 
-    One lane, or one thread, runs in the calling thread alone. Otherwise the lanes are cut into equal parts, of which
-    the calling thread takes one itself. A kernel must not call this function.
+    One lane, or one thread, runs in the calling thread alone. Otherwise the lanes are cut into a few parts for each
+    thread, which threads, the calling one among them, take as they are done with others: one that shares its processor
+    with other work takes fewer. A kernel must not call this function.
 
     Args:
         kernel: A serial function that releases the GIL and writes only what belongs to its lanes.
@@ -82,23 +85,41 @@ def run_lanes(
         n_lanes, call = lanes, kernel
     else:
         n_lanes, call, args = len(lanes), _call_each, (kernel, lanes.tolist(), *args)
-    parts = min(n_lanes, get_num_threads() if threads is None else threads)
-    if parts <= 1:
+    threads = min(n_lanes, get_num_threads() if threads is None else threads)
+    if threads <= 1:
         call(0, n_lanes, *args)
         return
-    _need_workers(parts - 1)
-    edges = [n_lanes * part // parts for part in range(parts + 1)]
+    size = -(-n_lanes // (_PARTS_OF_A_THREAD * threads))
+    starts = range(0, n_lanes, size)
     done: SimpleQueue[BaseException | None] = SimpleQueue()
-    for k in range(1, parts):
-        _parts.put((done, call, edges[k], edges[k + 1], args))
-    try:
-        call(edges[0], edges[1], *args)
-    finally:
-        # The workers write into the caller's arrays, so they must be done before anything is raised.
-        errors = [done.get() for _ in range(1, parts)]
+    work = (iter(starts), size, n_lanes, call, args, done)
+    _need_workers(threads - 1)
+    for _ in range(threads - 1):
+        _work.put(work)
+    _take_parts(*work)
+    # Workers write into the caller's arrays, so they must be done before anything is raised.
+    errors = [done.get() for _ in starts]
     for error in errors:
         if error is not None:
             raise error
+
+
+def _take_parts(
+    starts: Iterator[int],
+    size: int,
+    n_lanes: int,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    done: SimpleQueue[BaseException | None],
+) -> None:
+    """Takes parts until none is left; a step of the iterator is atomic, so that no two threads take the same."""
+    for start in starts:
+        error: BaseException | None = None
+        try:
+            call(start, min(start + size, n_lanes), *args)
+        except BaseException as raised:
+            error = raised
+        done.put(error)
 
 
 def _call_each(start: int, stop: int, kernel: Callable[..., Any], numbers: list[int], *args: Any) -> None:
@@ -112,28 +133,21 @@ def _need_workers(count: int) -> None:
         return
     with _workers_lock:
         while len(_workers) < count:
-            name = f"regenv-lanes-{len(_workers)}"
-            _workers.append(threading.Thread(target=_work, args=(_parts,), name=name, daemon=True))
-            _workers[-1].start()
+            worker = threading.Thread(target=_serve, args=(_work,), name=f"regenv-lanes-{len(_workers)}", daemon=True)
+            _workers.append(worker)
+            worker.start()
 
 
-def _work(parts: SimpleQueue[tuple[Any, ...]]) -> None:
-    """What a worker does: a bare queue costs a fraction of an executor's futures, of which a step needs many."""
+def _serve(work: SimpleQueue[tuple[Any, ...]]) -> None:
+    """What a worker does. A bare queue costs a fraction of an executor's futures, of which a step needs many."""
     while True:
-        done, call, start, stop, args = parts.get()
-        error: BaseException | None = None
-        try:
-            call(start, stop, *args)
-        except BaseException as raised:
-            error = raised
-        done.put(error)
-        del done, call, args, error  # nothing is kept alive while waiting
+        _take_parts(*work.get())
 
 
 def _forget_workers_in_child() -> None:
     """A forked child inherits none of the threads, and perhaps a locked queue: it starts its own."""
-    global _parts, _workers_lock
-    _parts = SimpleQueue()
+    global _work, _workers_lock
+    _work = SimpleQueue()
     _workers.clear()
     _workers_lock = threading.Lock()
 
