@@ -8,6 +8,7 @@ end, so the number of threads never changes a value.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ ALL = slice(None)
 Lanes = slice | NDArray[np.intp]
 """Some of B lanes, as an index of arrays over lanes: a slice, or their numbers."""
 
-_PARTS_OF_A_THREAD = 4
+_MOST_PARTS = 16  # of a thread, about
 
 _work: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
 _workers: list[threading.Thread] = []
@@ -71,9 +72,9 @@ def run_lanes(
 ) -> None:
     """Calls ``kernel(start, stop, *args)`` so that the ranges cover each of the lanes exactly once.
 
-    One lane, or one thread, runs in the calling thread alone. Otherwise the lanes are cut into a few parts for each
-    thread, which threads, the calling one among them, take as they are done with others: one that shares its processor
-    with other work takes fewer. A kernel must not call this function.
+    One lane, or one thread, runs in the calling thread alone. Otherwise the lanes are cut into parts, which threads,
+    the calling one among them, take as they are done with others: one that shares its processor with other work takes
+    fewer. A kernel must not call this function.
 
     Args:
         kernel: A serial function that releases the GIL and writes only what belongs to its lanes.
@@ -89,34 +90,40 @@ def run_lanes(
     if threads <= 1:
         call(0, n_lanes, *args)
         return
-    size = -(-n_lanes // (_PARTS_OF_A_THREAD * threads))
-    starts = range(0, n_lanes, size)
+    parts = _parts(n_lanes, threads)
     done: SimpleQueue[BaseException | None] = SimpleQueue()
-    work = (iter(starts), size, n_lanes, call, args, done)
+    work = (iter(parts), call, args, done)
     _need_workers(threads - 1)
     for _ in range(threads - 1):
         _work.put(work)
     _take_parts(*work)
     # Workers write into the caller's arrays, so they must be done before anything is raised.
-    errors = [done.get() for _ in starts]
+    errors = [done.get() for _ in parts]
     for error in errors:
         if error is not None:
             raise error
 
 
+def _parts(n_lanes: int, threads: int) -> list[tuple[int, int]]:
+    """Ranges that cover the lanes: large ones first, small ones last, so that all threads are done at the same time."""
+    least, edges = max(1, n_lanes // (_MOST_PARTS * threads)), [0]
+    while edges[-1] < n_lanes:
+        left = n_lanes - edges[-1]
+        edges.append(edges[-1] + min(left, max(least, left // (2 * threads))))
+    return list(itertools.pairwise(edges))
+
+
 def _take_parts(
-    starts: Iterator[int],
-    size: int,
-    n_lanes: int,
+    parts: Iterator[tuple[int, int]],
     call: Callable[..., Any],
     args: tuple[Any, ...],
     done: SimpleQueue[BaseException | None],
 ) -> None:
     """Takes parts until none is left; a step of the iterator is atomic, so that no two threads take the same."""
-    for start in starts:
+    for start, stop in parts:
         error: BaseException | None = None
         try:
-            call(start, min(start + size, n_lanes), *args)
+            call(start, stop, *args)
         except BaseException as raised:
             error = raised
         done.put(error)
