@@ -23,6 +23,7 @@ Lanes = slice | NDArray[np.intp]
 """Some of B lanes, as an index of arrays over lanes: a slice, or their numbers."""
 
 _MOST_PARTS = 16  # of a thread, about
+_WORTH_WAKING = 3e5  # nanoseconds; a thread that sleeps is awake after a tenth or two of a millisecond
 
 _work: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
 _workers: list[threading.Thread] = []
@@ -65,6 +66,11 @@ def set_num_threads(threads: int | None) -> None:
 def lane_numbers(lanes: Lanes, count: int) -> int | NDArray[np.intp]:
     """Some of ``count`` lanes as :func:`run_lanes` takes them."""
     return count if isinstance(lanes, slice) and lanes == ALL else np.arange(count)[lanes]
+
+
+def worth_threads(threads: int | None, nanoseconds: float) -> int | None:
+    """``threads`` for work that takes one of them so long; 1 where waking another would take as long as it saves."""
+    return threads if nanoseconds > _WORTH_WAKING else 1
 
 
 def run_lanes(

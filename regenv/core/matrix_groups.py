@@ -82,7 +82,8 @@ class MatrixGroup:
     def exp(self, coefficients: ArrayLike) -> FloatArray:
         """``exp(sum_k s_k G_k)`` of ``(B, K)`` coefficients (mm, degrees, %), ``(B, d + 1, d + 1)``."""
         s = self._coefficients(coefficients)
-        identity = np.tile(np.eye(self.ndim + 1), (len(s), 1, 1))
+        identity = np.zeros((len(s), self.ndim + 1, self.ndim + 1))
+        np.einsum("bii->bi", identity)[:] = 1.0
         return self.step(identity, s, identity)
 
     def step(

@@ -63,6 +63,7 @@ class CaseSource:
         self._index = {self.ids[i]: i for i in range(count)}
         self._supply = dataset if isinstance(dataset, Supplied) else None
         self._expected: set[int] = set()
+        self._told: set[tuple[int | None, int]] = set()
         self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
         self._shown: WeakValueDictionary[int, Case] = WeakValueDictionary()  # lanes may hold more than the cache
         self._coming: dict[int, Future[Case]] = {}
@@ -80,10 +81,12 @@ class CaseSource:
             return int(rng.integers(self._count))
         limit = self._endless.limit
         subject, variation = window.draw(rng, limit)
-        ahead = set(window.ahead(limit)) - self._expected
-        if self._supply is not None and ahead:
-            self._expected |= ahead
-            self._supply.expect(sorted(ahead))
+        if self._supply is not None and window.place not in self._told:
+            self._told.add(window.place)
+            ahead = set(window.ahead(limit)) - self._expected
+            if ahead:
+                self._expected |= ahead
+                self._supply.expect(sorted(ahead))
         return subject + SPAN * variation
 
     def make_next(self, window: Window) -> None:

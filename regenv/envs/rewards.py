@@ -129,6 +129,7 @@ class SimilarityPotential:
             self._images.volumetric,
             self._states[lanes],
             threads=self._images.renderer.threads,
+            counts=level.sums[lanes],
         )
 
 

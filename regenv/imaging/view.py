@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import run_lanes, worth_threads
 from regenv.errors import near_miss
 
-_BYTES_OF_THREADS = 2**18  # about 50 us of copying: less is not worth handing to another thread
+_NANOSECONDS_OF_A_BYTE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ class View:
         """
         out = np.empty((len(lanes), *self.shape), fixed[0].dtype)
         channels = np.moveaxis(out, -1, 1) if self.channels_last else out
-        threads = threads if out.nbytes > _BYTES_OF_THREADS else 1
+        threads = worth_threads(threads, out.nbytes * _NANOSECONDS_OF_A_BYTE)
 
         def fill(start: int, stop: int) -> None:
             numbers = lanes[start:stop]

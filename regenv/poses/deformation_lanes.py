@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray, transform_points
-from regenv.core.lanes import Lanes, run_lanes
+from regenv.core.lanes import Lanes, run_lanes, worth_threads
 from regenv.core.scene import Scene, Target
 from regenv.poses.point_arrays import PointArrays
 
@@ -63,7 +63,8 @@ class DeformationLanes:
 
         out = np.empty(len(poses))
         given = (np.ascontiguousarray(poses), self._model.ndim, *self._points.at(lanes))
-        run_lanes(mean_errors, len(out), *given, out, threads=self._threads)
+        threads = worth_threads(self._threads, 50 * self._points.total(lanes))
+        run_lanes(mean_errors, len(out), *given, out, threads=threads)
         return out
 
     def between(self, poses: FloatArray, others: FloatArray, lanes: Lanes) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import Lanes, run_lanes
+from regenv.core.lanes import Lanes, run_lanes, worth_threads
 from regenv.core.scene import Scene, Target
 from regenv.poses.point_arrays import PointArrays
 
@@ -62,7 +62,7 @@ class MatrixLanes:
 
     def advance(self, poses: FloatArray, steps: FloatArray) -> FloatArray:
         """See :class:`regenv.poses.base.PoseLanes`."""
-        after = self._model.step(poses, steps, self._frames, self._threads)
+        after = self._model.step(poses, steps, self._frames, worth_threads(self._threads, 1000 * len(poses)))
         distance = self._centre_distance(after)
         if distance.max() > self._reach_mm:  # the common case costs nothing more
             refused = (distance > self._reach_mm) & (distance > self._centre_distance(poses))
@@ -81,7 +81,8 @@ class MatrixLanes:
 
         out = np.empty(len(poses))
         given = (np.ascontiguousarray(poses), *self._points.at(lanes), self._blind[lanes])
-        run_lanes(mean_errors, len(out), *given, out, threads=self._threads)
+        threads = worth_threads(self._threads, 20 * self._points.total(lanes))
+        run_lanes(mean_errors, len(out), *given, out, threads=threads)
         return out
 
     def between(self, poses: FloatArray, others: FloatArray, lanes: Lanes) -> FloatArray:

@@ -42,3 +42,7 @@ class PointArrays:
         """Addresses of the first and of the second arrays of some lanes, and how many points they have, ``(B,)``."""
         first, second = self._addresses
         return first[lanes], second[lanes], self._counts[lanes]
+
+    def total(self, lanes: Lanes) -> int:
+        """Points of some lanes together."""
+        return int(self._counts[lanes].sum())
