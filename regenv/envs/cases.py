@@ -137,6 +137,12 @@ class CaseSource:
             self._shown[index] = case
         return case
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many prepared cases are in memory, whether in the cache or on lanes, and the bytes of their images."""
+        cases = list(self._shown.values())
+        return len(cases), sum(case.bytes_held() for case in cases)
+
     def draw_start(self, index: int, rng: np.random.Generator, attempt: int = 0) -> NDArray[np.float64]:
         """A start for a pair, drawn from ``rng``; where the truth is withheld from the pair itself.
 

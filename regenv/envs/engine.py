@@ -244,7 +244,9 @@ class Engine:
     def observation(self, lanes: Lanes = ALL) -> Any:
         """Observations of some lanes, ``(B, ...)``, in fresh memory."""
         image = self.renderer.observation(self._dtype, lanes)
-        return {"image": image, "pose": self.process.since(lanes)} if self.config.parameters else image
+        if not self.config.parameters:
+            return image
+        return {"image": image, "pose": self.process.since()[lanes]}  # of all: some alone may round otherwise
 
     def info(self, lanes: Lanes = ALL) -> Info:
         """Infos of some lanes, arrays over them: plain numbers, and the truth's only where it is not withheld."""
