@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.actions import ActionScheme
+from regenv.core.lanes import ALL, Lanes
 from regenv.core.scene import Scene, Target
 from regenv.imaging.base import Imaging
 from regenv.imaging.view import View
 from regenv.poses.base import PoseModel
-
-ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Process:
         self.poses, self.actions, self.horizon, self.goal = poses, actions, horizon, goal
         self._lanes = poses.lanes(lanes, view.extent_mm, threads)
         self._visibility = imaging.visibility(poses, view, lanes)
-        self._targets: list[Target | None] = [None] * lanes
+        self._targets = np.full(lanes, None, dtype=object)
         self.pose = np.tile(poses.origin, (lanes, *[1] * poses.origin.ndim))
         self.start = self.pose.copy()
         self.elapsed = np.zeros(lanes, np.int64)
@@ -75,6 +74,12 @@ class Process:
     def known(self) -> NDArray[np.bool_]:
         """``(B,)`` whether the lane's truth is known and not withheld."""
         return self._lanes.known
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """Arrays over lanes of all that :meth:`load` sets."""
+        seen = [] if self._visibility is None else self._visibility.of_case
+        return [*seen, *self._lanes.of_case, self._targets]
 
     def load(self, lane: int, scene: Scene, target: Target | None) -> None:
         """Gives a lane a new case; no target where the truth is withheld or unknown."""
@@ -88,7 +93,7 @@ class Process:
         self.pose[lane] = self.start[lane] = start
         self.elapsed[lane] = 0
 
-    def sees(self, poses: NDArray[np.float64], lanes: slice = ALL) -> NDArray[np.bool_]:
+    def sees(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> NDArray[np.bool_]:
         """Which of some lanes ``(B,)`` would show anything at their poses ``(B, ...)``."""
         if self._visibility is None:  # of resampled images the overlap rule says it
             return np.ones(len(poses), dtype=bool)
@@ -127,15 +132,15 @@ class Process:
             terminated, truncated = terminated & ~resting, truncated & ~resting
         return terminated, truncated, reached
 
-    def tre(self, lanes: slice = ALL) -> NDArray[np.float64]:
+    def tre(self, lanes: Lanes = ALL) -> NDArray[np.float64]:
         """Mean TRE ``(B,)`` of some lanes in mm, where the truth is known."""
         return self._lanes.tre(self.pose[lanes], lanes)
 
-    def since(self, lanes: slice = ALL) -> NDArray[np.float64]:
+    def since(self, lanes: Lanes = ALL) -> NDArray[np.float64]:
         """Steps ``(B, K)`` of the way from the start to here, in the frame of the steps."""
         return self._lanes.between(self.start[lanes], self.pose[lanes], lanes)
 
-    def left(self, lanes: slice = ALL) -> NDArray[np.float64]:
+    def left(self, lanes: Lanes = ALL) -> NDArray[np.float64]:
         """Steps ``(B, K)`` of what is left to do, in the frame of the steps, where the truth is known."""
         targets = [target for target in self._targets[lanes] if target is not None]
         return self._lanes.between(self.pose[lanes], np.stack([target.pose for target in targets]), lanes)

@@ -234,7 +234,7 @@ class RegistrationParallelEnv(_pettingzoo.ParallelEnv):
         if seed is not None:
             self._rng, _ = seeding.np_random(seed)
         known = {key: value for key, value in (options or {}).items() if key in ("pair", "start")}
-        self._engine.begin(0, self._rng, known)
+        self._engine.begin([0], [self._rng], [known])
         self._engine.refresh()
         self._load_regions()
         self.agents = list(self.possible_agents)

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 from numba import types
 
+from regenv.core._intrinsics import doubles_at
 from regenv.core._types import LANES, given, written
 
 _FUSED = {"contract", "nsz"}
@@ -316,3 +317,51 @@ def evaluate_lanes(start, stop, lattices, side, points, derivative, out):  # typ
                             part += w[0, i] * lattices[b, c, row + i]
                         total += w[2, k] * w[1, j] * part
                 out[b, n, c] = total
+
+
+@numba.njit(
+    [
+        types.void(
+            *LANES,
+            given(types.float64, 2),
+            types.int64,
+            given(types.int64, 1),
+            given(types.int64, 1),
+            given(types.int64, 1),
+            written(types.float64, 1),
+        )
+    ],
+    cache=True,
+    nogil=True,
+)
+def mean_errors(start, stop, coefficients, d, modes, rest, counts, out):  # type: ignore[no-untyped-def]
+    """Writes the mean distance of each lane's points from where they belong to ``out``.
+
+    Args:
+        start: First lane.
+        stop: One past the last lane.
+        coefficients: (B, K) float64.
+        d: Dimensions.
+        modes: (B,) addresses of (K, N d) float64, what each coefficient adds to the points.
+        rest: (B,) addresses of (N, d) float64, the distances where all coefficients are 0.
+        counts: (B,) how many points, N; without any the error is NaN.
+        out: (B,) float64.
+    """
+    for b in range(start, stop):
+        n = counts[b]
+        if n == 0:
+            out[b] = np.nan
+            continue
+        error = doubles_at(rest[b], 1, n * d)[0].copy()
+        rows = doubles_at(modes[b], coefficients.shape[1], n * d)
+        for k in range(coefficients.shape[1]):
+            c, row = coefficients[b, k], rows[k]
+            for i in range(n * d):
+                error[i] += c * row[i]
+        total = 0.0
+        for point in range(n):
+            square = 0.0
+            for i in range(point * d, point * d + d):
+                square += error[i] * error[i]
+            total += np.sqrt(square)
+        out[b] = total / n

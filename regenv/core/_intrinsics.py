@@ -110,6 +110,12 @@ _double_pointer = _pointer_to(types.float64)
 
 
 @numba.njit(cache=True, nogil=True)
+def doubles_at(address, rows, columns):  # type: ignore[no-untyped-def]
+    """The C-contiguous float64 array ``(rows, columns)`` at an integer address; the caller keeps it alive."""
+    return carray(_double_pointer(address), (rows, columns))
+
+
+@numba.njit(cache=True, nogil=True)
 def unowned_floats(array):  # type: ignore[no-untyped-def]
     """The same float32 array without reference counting: each row sliced off otherwise costs two atomic operations.
 

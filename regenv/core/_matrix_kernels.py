@@ -9,7 +9,8 @@ import numba
 import numpy as np
 from numba import types
 
-from regenv.core._types import given, written
+from regenv.core._intrinsics import doubles_at
+from regenv.core._types import LANES, given, written
 
 _TAYLOR_TERMS = 14  # with a norm of at most 1/2 the remainder is below 1e-17
 
@@ -142,6 +143,7 @@ def _orthonormalise(matrix, keep_scale):  # type: ignore[no-untyped-def]
 @numba.njit(
     [
         types.void(
+            *LANES,
             given(types.float64, 3),
             given(types.float64, 2),
             given(types.float64, 3),
@@ -154,13 +156,13 @@ def _orthonormalise(matrix, keep_scale):  # type: ignore[no-untyped-def]
     cache=True,
     nogil=True,
 )
-def steps(matrices, coefficients, frames, generators, orthonormal, keep_scale, out):  # type: ignore[no-untyped-def]
-    """Writes T . F exp(sum_k c_k G_k) F^-1 of each lane to ``out``; a lane of zeros is copied bit for bit."""
+def steps(start, stop, matrices, coefficients, frames, generators, orthonormal, keep_scale, out):  # type: ignore[no-untyped-def]
+    """Writes T . F exp(sum_k c_k G_k) F^-1 of each of some lanes to ``out``; a lane of zeros is copied bit for bit."""
     n = matrices.shape[1]
     e = np.empty((n, n))
     left = np.empty((n, n))
     inverse = np.empty((n, n))
-    for b in range(matrices.shape[0]):
+    for b in range(start, stop):
         moves = False
         for k in range(coefficients.shape[1]):
             if coefficients[b, k] != 0.0:
@@ -212,3 +214,57 @@ def stretches(matrices, out):  # type: ignore[no-untyped-def]
                 gram[i, j] = total
         least, most = _extreme_eigenvalues(gram)
         out[b] = np.sqrt(max(most, 1.0 / least)) if least > 0.0 else np.inf
+
+
+@numba.njit(
+    [
+        types.void(
+            *LANES,
+            given(types.float64, 3),
+            given(types.int64, 1),
+            given(types.int64, 1),
+            given(types.int64, 1),
+            given(types.float64, 2),
+            written(types.float64, 1),
+        )
+    ],
+    cache=True,
+    nogil=True,
+)
+def mean_errors(start, stop, matrices, points, partners, counts, blind, out):  # type: ignore[no-untyped-def]
+    """Writes the mean distance of each lane's points, carried by its matrix, from where they belong to ``out``.
+
+    Args:
+        start: First lane.
+        stop: One past the last lane.
+        matrices: (B, d + 1, d + 1) float64.
+        points: (B,) addresses of (N, d) float64.
+        partners: (B,) addresses of as many.
+        counts: (B,) how many, N; without any the error is NaN.
+        blind: (B, d) direction in fixed space along which errors are not counted; zeros for none.
+        out: (B,) float64.
+    """
+    d = matrices.shape[1] - 1
+    normal, error = np.empty(d), np.empty(d)
+    for b in range(start, stop):
+        m = matrices[b]
+        there, here = doubles_at(partners[b], counts[b], d), doubles_at(points[b], counts[b], d)
+        for i in range(d):
+            normal[i] = 0.0  # in the moving image
+            for j in range(d):
+                normal[i] += m[i, j] * blind[b, j]
+        total = 0.0
+        for n in range(counts[b]):
+            along = 0.0
+            for i in range(d):
+                moved = m[i, d]
+                for j in range(d):
+                    moved += m[i, j] * here[n, j]
+                error[i] = moved - there[n, i]
+                along += error[i] * normal[i]
+            square = 0.0
+            for i in range(d):
+                rest = error[i] - along * normal[i]
+                square += rest * rest
+            total += np.sqrt(square)
+        out[b] = total / counts[b] if counts[b] > 0 else np.nan

@@ -8,15 +8,26 @@ end, so the number of threads never changes a value.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from typing import Any
 
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
-_pool_lock = threading.Lock()
+import numpy as np
+from numpy.typing import NDArray
+
+ALL = slice(None)
+Lanes = slice | NDArray[np.intp]
+"""Some of B lanes, as an index of arrays over lanes: a slice, or their numbers."""
+
+_MOST_PARTS = 16  # of a thread, about
+_WORTH_WAKING = 3e5  # nanoseconds; a thread that sleeps is awake after a tenth or two of a millisecond
+
+_work: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+_workers: list[threading.Thread] = []
+_workers_lock = threading.Lock()
 _num_threads: int | None = None
 
 
@@ -52,53 +63,107 @@ def set_num_threads(threads: int | None) -> None:
     _num_threads = threads
 
 
-def run_lanes(kernel: Callable[..., Any], n_lanes: int, *args: Any, threads: int | None = None) -> None:
-    """Calls ``kernel(start, stop, *args)`` so that the ranges cover ``n_lanes`` lanes exactly once.
+def lane_numbers(lanes: Lanes, count: int) -> int | NDArray[np.intp]:
+    """Some of ``count`` lanes as :func:`run_lanes` takes them."""
+    return count if isinstance(lanes, slice) and lanes == ALL else np.arange(count)[lanes]
 
-    One lane, or one thread, is one call in the calling thread; no pool is touched. Otherwise the lanes are cut into
-    contiguous, equal parts, of which the calling thread takes one itself.
+
+def worth_threads(threads: int | None, nanoseconds: float) -> int | None:
+    """``threads`` for work that takes one of them so long; 1 where waking another would take as long as it saves."""
+    return threads if nanoseconds > _WORTH_WAKING else 1
+
+
+def run_lanes(
+    kernel: Callable[..., Any], lanes: int | NDArray[np.intp], *args: Any, threads: int | None = None
+) -> None:
+    """Calls ``kernel(start, stop, *args)`` so that the ranges cover each of the lanes exactly once.
+
+    One lane, or one thread, runs in the calling thread alone. Otherwise the lanes are cut into parts, which threads,
+    the calling one among them, take as they are done with others: one that shares its processor with other work takes
+    fewer. A kernel must not call this function.
 
     Args:
         kernel: A serial function that releases the GIL and writes only what belongs to its lanes.
-        n_lanes: Number of lanes.
+        lanes: Number of lanes, which makes one range of each part; or the numbers of some, which are called one by one.
         *args: Handed on to the kernel.
         threads: Threads to use at most; default :func:`get_num_threads`.
     """
-    parts = min(n_lanes, get_num_threads() if threads is None else threads)
-    if parts <= 1:
-        kernel(0, n_lanes, *args)
+    if isinstance(lanes, int):
+        n_lanes, call = lanes, kernel
+    else:
+        n_lanes, call, args = len(lanes), _call_each, (kernel, lanes.tolist(), *args)
+    threads = min(n_lanes, get_num_threads() if threads is None else threads)
+    if threads <= 1:
+        call(0, n_lanes, *args)
         return
-    pool = _get_pool(parts - 1)
-    edges = [n_lanes * part // parts for part in range(parts + 1)]
-    futures = [pool.submit(kernel, edges[k], edges[k + 1], *args) for k in range(1, parts)]
-    try:
-        kernel(edges[0], edges[1], *args)
-    finally:
-        # The workers write into the caller's arrays, so they must be done before anything is raised.
-        errors = [future.exception() for future in futures]
+    parts = _parts(n_lanes, threads)
+    done: SimpleQueue[BaseException | None] = SimpleQueue()
+    work = (iter(parts), call, args, done)
+    _need_workers(threads - 1)
+    for _ in range(threads - 1):
+        _work.put(work)
+    _take_parts(*work)
+    # Workers write into the caller's arrays, so they must be done before anything is raised.
+    errors = [done.get() for _ in parts]
     for error in errors:
         if error is not None:
             raise error
 
 
-def _get_pool(workers: int) -> ThreadPoolExecutor:
-    """The process's pool, made or enlarged when needed."""
-    global _pool, _pool_size
-    with _pool_lock:
-        if _pool is None or _pool_size < workers:
-            # one that is outgrown is not shut down: another thread may be about to use it; unused, it ends by itself
-            _pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="regenv-lanes")
-            _pool_size = workers
-        return _pool
+def _parts(n_lanes: int, threads: int) -> list[tuple[int, int]]:
+    """Ranges that cover the lanes: large ones first, small ones last, so that all threads are done at the same time."""
+    least, edges = max(1, n_lanes // (_MOST_PARTS * threads)), [0]
+    while edges[-1] < n_lanes:
+        left = n_lanes - edges[-1]
+        edges.append(edges[-1] + min(left, max(least, left // (2 * threads))))
+    return list(itertools.pairwise(edges))
 
 
-def _forget_pool_in_child() -> None:
-    """A forked child inherits the pool's object but none of its threads: it starts its own."""
-    global _pool, _pool_size, _pool_lock
-    _pool = None
-    _pool_size = 0
-    _pool_lock = threading.Lock()
+def _take_parts(
+    parts: Iterator[tuple[int, int]],
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    done: SimpleQueue[BaseException | None],
+) -> None:
+    """Takes parts until none is left; a step of the iterator is atomic, so that no two threads take the same."""
+    for start, stop in parts:
+        error: BaseException | None = None
+        try:
+            call(start, stop, *args)
+        except BaseException as raised:
+            error = raised
+        done.put(error)
+
+
+def _call_each(start: int, stop: int, kernel: Callable[..., Any], numbers: list[int], *args: Any) -> None:
+    for lane in numbers[start:stop]:
+        kernel(lane, lane + 1, *args)
+
+
+def _need_workers(count: int) -> None:
+    """Starts threads until there are ``count``; they end with the process."""
+    if len(_workers) >= count:
+        return
+    with _workers_lock:
+        while len(_workers) < count:
+            worker = threading.Thread(target=_serve, args=(_work,), name=f"regenv-lanes-{len(_workers)}", daemon=True)
+            _workers.append(worker)
+            worker.start()
+
+
+def _serve(work: SimpleQueue[tuple[Any, ...]]) -> None:
+    """What a worker does. A bare queue costs a fraction of an executor's futures, of which a step needs many."""
+    while True:
+        _take_parts(*work.get())
+
+
+def _forget_workers_in_child() -> None:
+    """A forked child inherits none of the threads, and perhaps a locked queue: it starts its own."""
+    global _work, _workers_lock
+    _work = SimpleQueue()
+    _workers.clear()
+    _workers_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool_in_child)
+    os.register_at_fork(after_in_child=_forget_workers_in_child)

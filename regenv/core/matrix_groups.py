@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from regenv.core.geometry import FloatArray
+from regenv.core.lanes import run_lanes
 
 _AXES = "xyz"
 
@@ -81,10 +82,13 @@ class MatrixGroup:
     def exp(self, coefficients: ArrayLike) -> FloatArray:
         """``exp(sum_k s_k G_k)`` of ``(B, K)`` coefficients (mm, degrees, %), ``(B, d + 1, d + 1)``."""
         s = self._coefficients(coefficients)
-        identity = np.tile(np.eye(self.ndim + 1), (len(s), 1, 1))
+        identity = np.zeros((len(s), self.ndim + 1, self.ndim + 1))
+        np.einsum("bii->bi", identity)[:] = 1.0
         return self.step(identity, s, identity)
 
-    def step(self, transforms: ArrayLike, coefficients: ArrayLike, frames: ArrayLike) -> FloatArray:
+    def step(
+        self, transforms: ArrayLike, coefficients: ArrayLike, frames: ArrayLike, threads: int | None = 1
+    ) -> FloatArray:
         """One step on the fixed side: ``T . F exp(sum_k s_k G_k) F^-1``, lane by lane.
 
         Rotations are re-orthonormalised (rigid, similarity), so any number of steps stays in the group. A lane whose
@@ -95,6 +99,7 @@ class MatrixGroup:
             coefficients: ``(B, K)`` steps in mm, degrees and %.
             frames: ``(B, d + 1, d + 1)`` matrices F from the frame of the steps
                 (:attr:`regenv.core.scene.Scene.frame`) to physical points.
+            threads: Threads over lanes.
 
         Returns:
             ``(B, d + 1, d + 1)`` new matrices; the arguments are left alone.
@@ -105,7 +110,7 @@ class MatrixGroup:
         t = self._matrices(transforms, len(s))
         f = self._matrices(frames, len(s))
         out = np.empty_like(t)
-        steps(t, s, f, self.generators, self.orthonormal, self.scaled, out)
+        run_lanes(steps, len(s), t, s, f, self.generators, self.orthonormal, self.scaled, out, threads=threads)
         return out
 
     @property

@@ -51,6 +51,7 @@ def project(
     out: NDArray[np.float32],
     valid: NDArray[np.uint8],
     threads: int | None = None,
+    lanes: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Line integrals of every lane's volume from the source to each pixel, by Joseph's method (1982).
 
@@ -63,6 +64,7 @@ def project(
         out: ``(B, V, H, W)`` float32, written: value x mm; 0 outside the volume.
         valid: ``(B, V, H, W)`` uint8, written: 1 where the ray meets the volume's box on its way to the pixel.
         threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, fewer for little work.
+        lanes: Numbers of the lanes that are rendered, or how many all are; default all.
 
     Raises:
         ValueError: If a shape or type does not fit.
@@ -70,7 +72,9 @@ def project(
     from regenv.core._projection_kernels import project_lanes
 
     rays = _checked_rays(addresses, shapes, spacings, sources, planes, out, valid)
-    run_lanes(project_lanes, len(addresses), *rays, out, valid, threads=_threads(threads, out))
+    run_lanes(
+        project_lanes, len(addresses) if lanes is None else lanes, *rays, out, valid, threads=_threads(threads, out)
+    )
 
 
 def depth(
@@ -83,6 +87,7 @@ def depth(
     out: NDArray[np.float32],
     valid: NDArray[np.uint8],
     threads: int | None = None,
+    lanes: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Distance along each ray to the first point whose value is at or above a threshold.
 
@@ -100,6 +105,7 @@ def depth(
         out: ``(B, V, H, W)`` float32, written: mm from the source along the ray; 0 without a crossing.
         valid: ``(B, V, H, W)`` uint8, written: 1 where there is a crossing.
         threads: Threads over lanes.
+        lanes: Numbers of the lanes that are rendered, or how many all are; default all.
 
     Raises:
         ValueError: If a shape or type does not fit.
@@ -108,7 +114,15 @@ def depth(
 
     rays = _checked_rays(addresses, shapes, spacings, sources, planes, out, valid)
     levels = _per_lane("thresholds", thresholds, len(addresses))
-    run_lanes(depth_lanes, len(addresses), *rays, levels, out, valid, threads=_threads(threads, out))
+    run_lanes(
+        depth_lanes,
+        len(addresses) if lanes is None else lanes,
+        *rays,
+        levels,
+        out,
+        valid,
+        threads=_threads(threads, out),
+    )
 
 
 def sees(
@@ -162,6 +176,7 @@ def windowed_sums(
     moved_u8: NDArray[np.uint8] | None = None,
     sums: FloatArray | None = None,
     threads: int | None = None,
+    lanes: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Windows raw values to [0, 1], and in the same pass writes bytes and the sums of SSD and NCC.
 
@@ -178,13 +193,14 @@ def windowed_sums(
         sums: ``(B, 7)`` float64, written where given: n_mask, n_valid (mask and valid), and over the latter the sums
             of f, m, f f, m m, f m.
         threads: Threads over lanes.
+        lanes: Numbers of the lanes that are rendered, or how many all are; default all.
 
     Raises:
         ValueError: If a shape or type does not fit, or a window is empty.
     """
     from regenv.core._projection_kernels import window_lanes
 
-    lanes = len(raw)
+    count = len(raw)
     bytes_out = _NO_BYTE if moved_u8 is None else moved_u8
     total = _NO_SUMS if sums is None else sums
     fixed = _NO_FLOAT if fixed is None else fixed
@@ -199,15 +215,27 @@ def windowed_sums(
     ):
         if needed:
             _check_image(name, array, kind, raw.shape)
-    if sums is not None and (sums.shape != (lanes, N_SUMS) or sums.dtype != np.float64 or not sums.flags.c_contiguous):
-        raise ValueError(f"sums must be C-contiguous float64 {(lanes, N_SUMS)}, got {sums.dtype} {sums.shape}")
-    lows, highs = _per_lane("low", low, lanes), _per_lane("high", high, lanes)
+    if sums is not None and (sums.shape != (count, N_SUMS) or sums.dtype != np.float64 or not sums.flags.c_contiguous):
+        raise ValueError(f"sums must be C-contiguous float64 {(count, N_SUMS)}, got {sums.dtype} {sums.shape}")
+    lows, highs = _per_lane("low", low, count), _per_lane("high", high, count)
     if not np.all(np.isfinite(highs - lows) & (highs != lows)):
         raise ValueError(f"windows from low={lows.tolist()} to high={highs.tolist()} must have a finite width")
-    backgrounds = _per_lane("outside", outside, lanes)
+    backgrounds = _per_lane("outside", outside, count)
     threads = min(get_num_threads(), 1 + raw.size // 65536) if threads is None else threads
     run_lanes(
-        window_lanes, lanes, raw, valid, lows, highs, backgrounds, fixed, mask, moved, bytes_out, total, threads=threads
+        window_lanes,
+        count if lanes is None else lanes,
+        raw,
+        valid,
+        lows,
+        highs,
+        backgrounds,
+        fixed,
+        mask,
+        moved,
+        bytes_out,
+        total,
+        threads=threads,
     )
 
 

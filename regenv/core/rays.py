@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from regenv.core.camera import detector_pixels, index_rays
+from regenv.core.camera import detector_pixels
 from regenv.core.geometry import FloatArray
+from regenv.core.lanes import Lanes
 from regenv.core.scene import Scene
 
 
@@ -26,29 +28,35 @@ class Rays:
         self.planes = np.zeros((lanes, *seen.shape))
         self.shapes = np.zeros((lanes, 3), np.int64)
         self._to_index = np.tile(np.eye(4), (lanes, 1, 1))
-        self._scenes: list[Scene | None] = [None] * lanes
+        self._sources = np.zeros((lanes, len(seen), 3))
+        self._detectors = np.tile(np.eye(4), (lanes, len(seen), 1, 1))  # from their pixels to the world
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """Arrays over lanes of all that :meth:`load` sets."""
+        return [self.planes, self.shapes, self._to_index, self._sources, self._detectors]
 
     def load(self, lane: int, scene: Scene) -> None:
         """Gives a lane the cameras and the volume of its new case."""
         for v, camera in enumerate(scene.cameras):
             self.planes[lane, v] = detector_pixels(camera, self._seen[v])
+            self._sources[lane, v] = camera.source
+            self._detectors[lane, v] = camera.grid.index_to_physical
         self._to_index[lane] = scene.moving_grid.physical_to_index
         self.shapes[lane] = scene.moving_grid.shape
-        self._scenes[lane] = scene
 
-    def cast(self, matrices: FloatArray, lanes: slice) -> tuple[FloatArray, FloatArray]:
+    def cast(self, matrices: FloatArray, lanes: Lanes) -> tuple[FloatArray, FloatArray]:
         """Sources ``(B, V, 3)`` and pixels ``(B, V, 3, 3)`` of some lanes in indices of their volumes.
+
+        As :func:`regenv.core.camera.index_rays` of each camera.
 
         Args:
             matrices: ``(B, 4, 4)`` from world to volume points.
             lanes: Which.
         """
-        world_to_index = self._to_index[lanes] @ matrices
-        planes = self.planes[lanes]
-        sources, rays = np.zeros((*planes.shape[:2], 3)), np.zeros((*planes.shape[:2], 3, 3))
-        for i, (scene, views) in enumerate(zip(self._scenes[lanes], planes, strict=True)):
-            assert scene is not None
-            for v, camera in enumerate(scene.cameras):
-                source, ray = index_rays(camera, views[v][None], world_to_index[i][None])
-                sources[i, v], rays[i, v] = source[0], ray[0, 0]
-        return sources, rays
+        to_index = (self._to_index[lanes] @ matrices)[:, None]
+        detectors = to_index @ self._detectors[lanes]
+        sources = (to_index[..., :3, :3] @ self._sources[lanes][..., None])[..., 0] + to_index[..., :3, 3]
+        pixels = np.einsum("bvij,bvkj->bvki", detectors[..., :3, :2], self.planes[lanes])
+        pixels[:, :, 0] += detectors[..., :3, 3]
+        return sources, pixels

@@ -100,6 +100,7 @@ def render(
     out: NDArray[np.float32],
     valid: NDArray[np.uint8],
     threads: int | None = None,
+    lanes: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Samples every lane's volume on the planes.
 
@@ -112,11 +113,26 @@ def render(
         out: ``(B, S, H, W)`` float32, written.
         valid: ``(B, S, H, W)`` uint8, written: 1 inside, 0 outside.
         threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, fewer for little work.
+        lanes: Numbers of the lanes that are rendered, or how many all are; default all.
 
     Raises:
         ValueError: If a shape or type does not fit.
     """
-    _run(addresses, shapes, matrices, planes, backgrounds, out, valid, _NO_FLOAT, _NO_BYTE, _NO_SUMS, _NO_BYTE, threads)
+    _run(
+        addresses,
+        shapes,
+        matrices,
+        planes,
+        backgrounds,
+        out,
+        valid,
+        _NO_FLOAT,
+        _NO_BYTE,
+        _NO_SUMS,
+        _NO_BYTE,
+        threads,
+        lanes,
+    )
 
 
 def render_with_sums(
@@ -132,6 +148,7 @@ def render_with_sums(
     sums: FloatArray,
     out_u8: NDArray[np.uint8] | None = None,
     threads: int | None = None,
+    lanes: int | NDArray[np.intp] | None = None,
 ) -> None:
     """As :func:`render`, and in the same pass the sums of SSD and NCC, and bytes for an observation.
 
@@ -149,12 +166,13 @@ def render_with_sums(
             m m, f m.
         out_u8: ``(B, S, H, W)`` uint8, written where given: round(255 x) of the value clipped to [0, 1].
         threads: Threads over lanes.
+        lanes: Numbers of the lanes that are rendered, or how many all are; default all.
 
     Raises:
         ValueError: If a shape or type does not fit.
     """
     bytes_out = _NO_BYTE if out_u8 is None else out_u8
-    _run(addresses, shapes, matrices, planes, backgrounds, out, valid, fixed, mask, sums, bytes_out, threads)
+    _run(addresses, shapes, matrices, planes, backgrounds, out, valid, fixed, mask, sums, bytes_out, threads, lanes)
 
 
 def similarity_sums(
@@ -185,6 +203,7 @@ def _run(
     sums: FloatArray,
     out_u8: NDArray[np.uint8],
     threads: int | None,
+    which: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Checks the arguments (the kernel reads by address and cannot) and spreads the lanes over threads."""
     from regenv.core._resample_kernels import render_lanes
@@ -199,7 +218,7 @@ def _run(
     stack, threads = checked_view(lanes, d, planes, out, valid, fixed, mask, sums, out_u8, threads)
     run_lanes(
         render_lanes,
-        lanes,
+        lanes if which is None else which,
         np.ascontiguousarray(addresses, dtype=np.int64),
         np.ascontiguousarray(shapes, dtype=np.int64),
         np.ascontiguousarray(matrices, dtype=np.float64),

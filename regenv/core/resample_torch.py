@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regenv.core.lanes import Lanes
+
 SNAP = 2.0**20  # coordinates are rounded to this fraction of a voxel, as the CPU kernels do at the start of a row
 
 
@@ -39,7 +41,7 @@ class TorchVolumes:
         self._pool = None
 
     def sample(
-        self, matrices: NDArray[np.float64], planes: NDArray[np.float64], size: int, lanes: slice
+        self, matrices: NDArray[np.float64], planes: NDArray[np.float64], size: int, lanes: Lanes
     ) -> tuple[Any, Any]:
         """Values float32 and validity bool, tensors ``(B, S, size, size)``, on planes of the view.
 

@@ -209,13 +209,32 @@ class SplineModes:
         run_lanes(step_lanes, len(state), *model, state, steps, *limits, *self._checks, out, threads=threads)
         return out
 
-    def lattices(self, coefficients: ArrayLike) -> NDArray[np.float32]:
-        """Spline lattices ``(B, d, *lattice)`` float32 in mm of ``(B, K)`` coefficients; zeros give exact zeros."""
+    @property
+    def lattice_shape(self) -> tuple[int, ...]:
+        """``(d, *lattice)``."""
+        return self.modes.shape[1:]
+
+    def lattices(
+        self,
+        coefficients: ArrayLike,
+        out: NDArray[np.float32] | None = None,
+        threads: int | None = 1,
+        lanes: int | NDArray[np.intp] | None = None,
+    ) -> NDArray[np.float32]:
+        """Spline lattices ``(B, d, *lattice)`` float32 in mm of ``(B, K)`` coefficients; zeros give exact zeros.
+
+        Args:
+            coefficients: ``(B, K)`` in standard deviations.
+            out: Where they are written; default a new array.
+            threads: Threads over lanes.
+            lanes: Numbers of the lanes that are written, or how many all are; default all.
+        """
         from regenv.core._deformation_kernels import combine_lanes
 
         c = self._coefficients(coefficients)
-        out = np.empty((len(c), *self.modes.shape[1:]), np.float32)
-        run_lanes(combine_lanes, len(c), self._flat, c, out.reshape(len(c), -1), threads=1)
+        out = np.empty((len(c), *self.lattice_shape), np.float32) if out is None else out
+        lanes = len(c) if lanes is None else lanes
+        run_lanes(combine_lanes, lanes, self._flat, c, out.reshape(len(c), -1), threads=threads)
         return out
 
     def lattice_scale_offset(self, view_local: ArrayLike) -> tuple[FloatArray, FloatArray]:

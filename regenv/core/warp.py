@@ -65,6 +65,7 @@ def render_warped_with_sums(
     sums: FloatArray,
     out_u8: NDArray[np.uint8] | None = None,
     threads: int | None = None,
+    lanes: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Samples every lane's displaced volume on the planes, with the sums of SSD and NCC and bytes for an observation.
 
@@ -91,12 +92,13 @@ def render_warped_with_sums(
         sums: ``(B, 7)`` float64, written, see :func:`regenv.core.resample.render_with_sums`.
         out_u8: ``(B, S, H, W)`` uint8, written where given.
         threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, fewer for little work.
+        lanes: Numbers of the lanes that are rendered, or how many all are; default all.
 
     Raises:
         ValueError: If a shape or type does not fit, or a plane is oblique to the view.
     """
     args = (addresses, shapes, matrices, directions, planes, lattices, scale, offset, backgrounds)
-    _run(*args, out, valid, fixed, mask, sums, _NO_BYTE if out_u8 is None else out_u8, threads)
+    _run(*args, out, valid, fixed, mask, sums, _NO_BYTE if out_u8 is None else out_u8, threads, lanes)
 
 
 def warped_similarity_sums(
@@ -136,6 +138,7 @@ def _run(
     sums: FloatArray,
     out_u8: NDArray[np.uint8],
     threads: int | None,
+    which: int | NDArray[np.intp] | None = None,
 ) -> None:
     """Checks the arguments (the kernel reads by address and cannot) and spreads the lanes over threads."""
     from regenv.core._warp_kernels import along_axes, warp_lanes
@@ -160,7 +163,7 @@ def _run(
         raise ValueError("rows and columns of a warped plane must each run along one axis of the view, not the same")
     run_lanes(
         warp_lanes,
-        lanes,
+        lanes if which is None else which,
         np.ascontiguousarray(addresses, dtype=np.int64),
         np.ascontiguousarray(shapes, dtype=np.int64),
         np.ascontiguousarray(matrices, dtype=np.float64),

@@ -150,6 +150,9 @@ class MemoryCache(Generic[T]):
     def __len__(self) -> int:
         return len(self._held)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._held
+
     def __getstate__(self) -> dict[str, int]:
         return {"max_bytes": self.max_bytes}  # a pickled environment does not carry its images
 

@@ -71,6 +71,10 @@ class Supplied(Protocol):
         """Has the subjects of these numbers made in the background, in this order; returns at once."""
         ...
 
+    def is_kept(self, number: int) -> bool:
+        """Whether a subject is made, so that its pairs are soon there."""
+        ...
+
 
 @dataclass(frozen=True)
 class Numbered:

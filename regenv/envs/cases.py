@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.background import in_background
 from regenv.data.cache import MemoryCache
 from regenv.data.dataset import SPAN, Dataset, Names, Numbered, Supplied, count_of
 from regenv.data.pair import ImagePair
@@ -20,6 +23,9 @@ from regenv.poses.base import PoseModel
 
 PREPARED_BYTES = 2**31
 """Memory that one environment keeps its prepared cases in, so that a later reset need not window them again."""
+
+MOST_COMING = 64
+"""Cases that are prepared, or being prepared, for lanes that are about to show them."""
 
 _LISTED = 10  # ids that a message names
 
@@ -55,9 +61,13 @@ class CaseSource:
         self.ids: Names = tuple(str(i) for i in range(count)) if self.withheld else dataset.ids
         self._count = count
         self._index = {self.ids[i]: i for i in range(count)}
-        self._expect = dataset.expect if isinstance(dataset, Supplied) else None
+        self._supply = dataset if isinstance(dataset, Supplied) else None
         self._expected: set[int] = set()
+        self._told: set[tuple[int | None, int]] = set()
         self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
+        self._shown: WeakValueDictionary[int, Case] = WeakValueDictionary()  # lanes may hold more than the cache
+        self._coming: dict[int, Future[Case]] = {}
+        self._passed: set[tuple[int | None, int]] = set()
         self._prepare, self._start = _readers(dataset, self.ids, self.withheld, poses, widths, imaging)
 
     def draw(self, rng: np.random.Generator, window: Window) -> int:
@@ -71,11 +81,30 @@ class CaseSource:
             return int(rng.integers(self._count))
         limit = self._endless.limit
         subject, variation = window.draw(rng, limit)
-        ahead = set(window.ahead(limit)) - self._expected
-        if self._expect is not None and ahead:
-            self._expected |= ahead
-            self._expect(sorted(ahead))
+        if self._supply is not None and window.place not in self._told:
+            self._told.add(window.place)
+            ahead = set(window.ahead(limit)) - self._expected
+            if ahead:
+                self._expected |= ahead
+                self._supply.expect(sorted(ahead))
         return subject + SPAN * variation
+
+    def make_next(self, window: Window) -> None:
+        """Has a thread prepare the case that a lane moves on to, where its subject is made; once for all lanes."""
+        if self._supply is None or self._endless is None or window.place in self._passed:
+            return
+        subject, variation = window.next(self._endless.limit)
+        if self._supply.is_kept(subject):
+            self._passed.add(window.place)
+            self.make([subject + SPAN * variation])
+
+    def make(self, indices: Iterable[int]) -> None:
+        """Has threads prepare those of some cases that are not at hand."""
+        for index in indices:
+            if not (index in self._prepared or index in self._shown or index in self._coming):
+                while len(self._coming) >= MOST_COMING:  # lanes that were seeded anew may never come there
+                    self._coming.pop(next(iter(self._coming))).cancel()
+                self._coming[index] = in_background(self._prepare, index)
 
     def index(self, pair_id: object) -> int:
         """Number of a pair.
@@ -97,7 +126,22 @@ class CaseSource:
 
     def case(self, index: int) -> Case:
         """The prepared case; those used last are kept in memory."""
-        return self._prepared.get(index, lambda: self._prepare(index), Case.bytes_held)
+        return self._prepared.get(index, lambda: self._made(index), Case.bytes_held)
+
+    def _made(self, index: int) -> Case:
+        """A case that is not among those used last."""
+        case = self._shown.get(index)
+        if case is None:
+            coming = self._coming.pop(index, None)
+            case = self._prepare(index) if coming is None or coming.cancel() else coming.result()
+            self._shown[index] = case
+        return case
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many prepared cases are in memory, whether in the cache or on lanes, and the bytes of their images."""
+        cases = list(self._shown.values())
+        return len(cases), sum(case.bytes_held() for case in cases)
 
     def draw_start(self, index: int, rng: np.random.Generator, attempt: int = 0) -> NDArray[np.float64]:
         """A start for a pair, drawn from ``rng``; where the truth is withheld from the pair itself.

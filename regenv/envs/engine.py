@@ -14,17 +14,18 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from regenv.core.lanes import ALL, Lanes, get_num_threads
 from regenv.core.similarity import get_similarity
+from regenv.envs.case_rows import CaseRows
 from regenv.envs.cases import CaseSource
 from regenv.envs.config import Config
-from regenv.envs.rewards import Images, SimilarityPotential, make_potential
+from regenv.envs.rewards import Images, Potential, SimilarityPotential, make_potential
 from regenv.envs.window import Window
 from regenv.imaging import make_renderer
 from regenv.imaging.case import Case, require_target
 from regenv.imaging.renderer import Renderer
 from regenv.imaging.view import View
 from regenv.poses.base import start_widths
-from regenv.process import ALL
 
 _TRIES = 32  # starts that are drawn for one at which a camera sees the volume
 
@@ -63,8 +64,11 @@ class Engine:
         self._make_potentials()
         self._dtype = np.dtype(config.dtype)
         self._cases: list[Case | None] = [None] * lanes
+        self._rows = CaseRows()
         self._ids = np.full(lanes, "", dtype=object)
         self._windows = [Window() for _ in range(lanes)]
+        # with a thread to spare, cases are prepared before lanes come to them
+        self._ahead = lanes > 1 and (get_num_threads() if config.threads is None else config.threads) > 1
         self._shown = np.zeros(lanes, dtype=bool)  # lanes rendered since their episode began
         self.similarity = np.zeros(lanes)
         self.potential = np.zeros(lanes)
@@ -77,8 +81,10 @@ class Engine:
     def _make_potentials(self) -> None:
         observed = Images(self.renderer, observed=True)
         images = observed
+        self._renderers = [self.renderer]
         if self.config.reward_region != "view":
             images = Images(self.make_renderer(self.lanes, self.config.make_view("volume")), observed=False)
+            self._renderers.append(images.renderer)
         self.reward = make_potential(
             self.config.reward, images=images, process=self.process, view=self.view, withheld=self.withheld
         )
@@ -105,32 +111,53 @@ class Engine:
         """Told when a lane gets a new generator: its episodes are counted from 0."""
         self._windows[lane] = Window()
 
-    def begin(self, lane: int, rng: np.random.Generator, options: dict[str, Any] | None = None) -> None:
-        """Draws a case and a start for a lane from ``rng`` alone, or takes them from ``options``; renders nothing yet.
+    def begin(
+        self,
+        lanes: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+        options: Sequence[dict[str, Any] | None] | None = None,
+    ) -> None:
+        """Draws cases and starts for some lanes, each from its ``rng`` alone, or takes them from its options.
+
+        Renders nothing yet.
 
         Args:
-            lane: Which lane.
-            rng: The lane's generator.
-            options: ``{"pair": id, "start": (d + 1, d + 1) matrix or (K,) coefficients}``, either may be left out.
+            lanes: Which lanes.
+            rngs: The generator of each.
+            options: ``{"pair": id, "start": (d + 1, d + 1) matrix or (K,) coefficients}`` of each, either may be left
+                out; None for none.
 
         Raises:
             ValueError: On an unknown option or pair, or a start that is no pose of this model.
         """
-        options = dict(options or {})
-        drawn = self.source.draw(rng, self._windows[lane])
+        options = [None] * len(lanes) if options is None else options
+        chosen = [self._choose(*one) for one in zip(lanes, rngs, options, strict=True)]
+        if self._ahead:
+            self.source.make({index for index, _ in chosen})
+        for lane, rng, (index, start) in zip(lanes, rngs, chosen, strict=True):
+            self.place(lane, index)
+            if start is None:
+                start = self._drawn_start(lane, index, rng)
+            elif not self._sees(lane, start):
+                raise ValueError(
+                    f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it; "
+                    f"give a transform that puts the volume before every camera, got {start.tolist()}"
+                )
+            self.process.begin(lane, start)
+
+    def _choose(
+        self, lane: int, rng: np.random.Generator, options: dict[str, Any] | None
+    ) -> tuple[int, NDArray[np.float64] | None]:
+        """The number of a lane's next pair, and its start where the options give one."""
+        window, options = self._windows[lane], dict(options or {})
+        drawn = self.source.draw(rng, window)
+        if self._ahead:
+            self.source.make_next(window)
         index = self.source.index(options.pop("pair")) if "pair" in options else drawn
         start = self.poses.checked(options.pop("start")) if "start" in options else None
         if options:
             raise ValueError(f"unknown reset options {sorted(options)}; known: 'pair', 'start'")
-        self.place(lane, index)
-        if start is None:
-            start = self._drawn_start(lane, index, rng)
-        elif not self._sees(lane, start):
-            raise ValueError(
-                f"at this start of pair {self._ids[lane]!r} a camera stands inside the volume or looks past it; give a "
-                f"transform that puts the volume before every camera, got {start.tolist()}"
-            )
-        self.process.begin(lane, start)
+        return index, start
 
     def _drawn_start(self, lane: int, index: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """A random start of pair ``index`` at which it is seen."""
@@ -156,14 +183,25 @@ class Engine:
         self._cases[lane] = None  # until all of it has succeeded
         if self.config.goal is not None:
             require_target(case, "goal", self.withheld)
-        self.renderer.load(lane, case)
-        for potential in {id(p): p for p in (self.reward, self._monitor)}.values():
-            potential.load(lane, case)
-        self._ids[lane] = case.id
-        self.process.load(lane, case.scene, case.target)
+        if self._rows.recall(lane, case):
+            for renderer in self._renderers:
+                renderer.recalled(lane)
+        else:
+            self._load(lane, case)
         self._cases[lane] = case
 
-    def refresh(self, lanes: slice = ALL) -> None:
+    def _load(self, lane: int, case: Case) -> None:
+        """Makes what a lane needs of a case that is new to this engine, and keeps it."""
+        potentials: list[Potential] = [self.reward] if self.reward is self._monitor else [self.reward, self._monitor]
+        self._ids[lane] = case.id
+        self.renderer.load(lane, case)
+        for potential in potentials:
+            potential.load(lane, case)
+        self.process.load(lane, case.scene, case.target)
+        arrays = [self._ids, *self.renderer.of_case, *self.process.of_case]
+        self._rows.keep(lane, case, [*arrays, *(array for potential in potentials for array in potential.of_case)])
+
+    def refresh(self, lanes: Lanes = ALL) -> None:
         """Renders lanes at their current poses and takes similarity and potential from that."""
         poses = self.process.pose
         self.renderer.render(poses, lanes)
@@ -203,12 +241,14 @@ class Engine:
             rewards[resting] = 0.0
         return rewards, terminated, truncated
 
-    def observation(self, lanes: slice = ALL) -> Any:
+    def observation(self, lanes: Lanes = ALL) -> Any:
         """Observations of some lanes, ``(B, ...)``, in fresh memory."""
         image = self.renderer.observation(self._dtype, lanes)
-        return {"image": image, "pose": self.process.since(lanes)} if self.config.parameters else image
+        if not self.config.parameters:
+            return image
+        return {"image": image, "pose": self.process.since()[lanes]}  # of all: some alone may round otherwise
 
-    def info(self, lanes: slice = ALL) -> Info:
+    def info(self, lanes: Lanes = ALL) -> Info:
         """Infos of some lanes, arrays over them: plain numbers, and the truth's only where it is not withheld."""
         info: Info = {
             "transform": self.process.pose[lanes].copy(),
@@ -272,7 +312,7 @@ class Engine:
         self.process.start[lane] = state["start"]
         self.process.elapsed[lane] = state["elapsed"]
         self._windows[lane] = Window(**state.get("window", {}))
-        self.refresh(slice(lane, lane + 1))
+        self.refresh(np.array([lane]))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:
         """Image observations ``(N, ...)`` of any pairs at any poses ``(N, d + 1, d + 1)`` or ``(N, K)``."""

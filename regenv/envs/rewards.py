@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.lanes import Lanes
 from regenv.core.similarity import SIMILARITIES, Similarity, get_similarity
 from regenv.envs.label_overlap import LabelOverlap
 from regenv.errors import WithheldError, near_miss
@@ -32,17 +33,23 @@ class Potential(Protocol):
         name: The ``reward`` keyword's value.
         telescopes: Whether the sum of gains is the last value less the first.
         uses_truth: Whether it needs what an agent would not have in a clinic.
+        of_case: Arrays over lanes of all that :meth:`load` sets.
     """
 
     name: str
     telescopes: bool
     uses_truth: bool
 
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See above."""
+        ...
+
     def load(self, lane: int, case: Case) -> None:
         """Told when a lane gets a new case, after its fixed image is rendered."""
         ...
 
-    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """Values ``(B,)`` of some lanes at the poses of all, after their moved images are rendered."""
         ...
 
@@ -60,12 +67,17 @@ class Images:
         self.volumetric = renderer.view.volumetric
         self._observed = observed
 
+    @property
+    def of_case(self) -> list[NDArray]:
+        """Arrays over lanes of all that :meth:`load` sets."""
+        return [] if self._observed else self.renderer.of_case
+
     def load(self, lane: int, case: Case) -> None:
         """Shows a lane's new case."""
         if not self._observed:
             self.renderer.load(lane, case)
 
-    def at(self, poses: Poses, lanes: slice) -> LevelBuffers:
+    def at(self, poses: Poses, lanes: Lanes) -> LevelBuffers:
         """The images of some lanes at the poses of all."""
         if not self._observed:
             self.renderer.render(poses, lanes)
@@ -89,6 +101,11 @@ class SimilarityPotential:
         self._images = images
         self._states: NDArray[Any] | None = None
 
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`Potential`."""
+        return self._images.of_case if self._states is None else [*self._images.of_case, self._states]
+
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
         self._images.load(lane, case)
@@ -98,7 +115,7 @@ class SimilarityPotential:
             self._states = np.zeros((len(level.fixed), *state.shape[1:]), state.dtype)
         self._states[lane] = state[0]
 
-    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         level = self._images.at(poses, lanes)
         assert self._states is not None
@@ -112,6 +129,7 @@ class SimilarityPotential:
             self._images.volumetric,
             self._states[lanes],
             threads=self._images.renderer.threads,
+            counts=level.sums[lanes],
         )
 
 
@@ -130,12 +148,13 @@ class TruthPotential:
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
         self._process = process
+        self.of_case: list[NDArray] = []
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
         require_target(case, f"reward={self.name!r}", withheld=False)
 
-    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         if self.name == "tre":
             return -self._process.tre(lanes)
@@ -148,11 +167,12 @@ class NoPotential:
     name = "none"
     telescopes = True
     uses_truth = False
+    of_case: list[NDArray] = []
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
 
-    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         return np.zeros(len(poses[lanes]))
 
@@ -172,13 +192,18 @@ class DicePotential:
 
     def __init__(self, view: View, process: Process, lanes: int) -> None:
         self._view, self._process = view, process
-        self._scores: list[LabelOverlap | None] = [None] * lanes
+        self._scores = np.full(lanes, None, dtype=object)
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`Potential`."""
+        return [self._scores]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
         self._scores[lane] = LabelOverlap(case, self._view, self._process.poses)
 
-    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         scores = zip(self._scores[lanes], poses[lanes], strict=True)
         return np.array([0.0 if score is None else score.mean_dice(pose) for score, pose in scores])
@@ -201,11 +226,16 @@ class LearnedPotential:
         self._images = images
         self._function = function
 
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`Potential`."""
+        return self._images.of_case
+
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
         self._images.load(lane, case)
 
-    def values(self, poses: Poses, lanes: slice) -> NDArray[np.float64]:
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         level = self._images.at(poses, lanes)
         values = np.asarray(

@@ -63,7 +63,7 @@ class RegistrationEnv(HasHorizon, gym.Env[Any, Any]):
         super().reset(seed=seed)
         if seed is not None:
             self._engine.seeded(0)
-        self._engine.begin(0, self.np_random, options)
+        self._engine.begin([0], [self.np_random], [options])
         self._engine.refresh()
         self._last_action, self._over = None, False
         return self._observation(), self._info()

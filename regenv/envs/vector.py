@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from regenv.core.lanes import ALL
 from regenv.envs.config import KEYWORDS, make_config
 from regenv.envs.engine import Engine
 from regenv.envs.horizon import HasHorizon
@@ -111,12 +112,8 @@ class RegistrationVectorEnv(HasHorizon, VectorEnv[Any, Any, Any]):
         options = dict(options or {})
         mask = self._reset_mask(options.pop("reset_mask", None))
         self._seed(seed, mask)
-        for lane in np.flatnonzero(mask):
-            self._engine.begin(int(lane), self._generators[lane], self._lane_options(options, int(lane)))
-        if mask.all():
-            self._engine.refresh()
-        else:
-            self._refresh_some(mask)
+        self._begin(mask, options)
+        self._engine.refresh(ALL if mask.all() else np.flatnonzero(mask))
         self._over[mask] = False
         return self._engine.observation(), self._infos(mask)
 
@@ -133,14 +130,14 @@ class RegistrationVectorEnv(HasHorizon, VectorEnv[Any, Any, Any]):
         resting = None
         if self.autoreset_mode == AutoresetMode.NEXT_STEP and self._over.any():
             resting = self._over
-            for lane in np.flatnonzero(resting):
-                self._engine.begin(int(lane), self._generators[lane])
+            self._begin(resting)
         rewards, terminated, truncated = self._engine.step(actions, resting)
         self._over = terminated | truncated
+        infos = self._engine.info()
         final: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
-            final = self._restart(self._over)
-        infos = {**self._infos(np.ones(self.num_envs, dtype=bool)), **final}
+            infos, final = self._restart(infos, self._over)
+        infos = {**self._batched(infos, np.ones(self.num_envs, dtype=bool)), **final}
         return self._engine.observation(), rewards, terminated, truncated, infos
 
     def render(self) -> tuple[Any, ...] | None:
@@ -234,31 +231,45 @@ class RegistrationVectorEnv(HasHorizon, VectorEnv[Any, Any, Any]):
             chosen[name] = chosen[name][lane]
         return chosen
 
-    def _restart(self, over: NDArray[np.bool_]) -> dict[str, Any]:
-        """Same-step autoreset: keeps what the finished lanes showed, then begins anew on them."""
-        final_obs = np.full(self.num_envs, None, dtype=object)
-        last = self._engine.observation()
-        for lane in np.flatnonzero(over):
-            final_obs[lane] = (
-                {k: v[lane].copy() for k, v in last.items()} if isinstance(last, dict) else last[lane].copy()
-            )
-        final_info = self._infos(over)
-        for lane in np.flatnonzero(over):
-            self._engine.begin(int(lane), self._generators[lane])
-        self._refresh_some(over)
-        return {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": final_info, "_final_info": over.copy()}
+    def _begin(self, mask: NDArray[np.bool_], options: dict[str, Any] | None = None) -> None:
+        """Begins episodes on the lanes of a mask."""
+        lanes = np.flatnonzero(mask).tolist()
+        each = [self._lane_options(options, lane) for lane in lanes] if options else None
+        self._engine.begin(lanes, [self._generators[lane] for lane in lanes], each)
 
-    def _refresh_some(self, lanes: NDArray[np.bool_]) -> None:
-        for lane in np.flatnonzero(lanes):
-            self._engine.refresh(slice(int(lane), int(lane) + 1))
+    def _restart(self, infos: dict[str, Any], over: NDArray[np.bool_]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Same-step autoreset: keeps what the finished lanes showed, then begins anew on them.
+
+        Returns:
+            The infos of all lanes, brought up to date from those before, and what is kept.
+        """
+        lanes = np.flatnonzero(over)
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        last = self._engine.observation(lanes)
+        for i, lane in enumerate(lanes.tolist()):
+            final_obs[lane] = {k: v[i] for k, v in last.items()} if isinstance(last, dict) else last[i]
+        final_info = self._batched(infos, over)
+        self._begin(over)
+        self._engine.refresh(lanes)
+        kept = {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": final_info, "_final_info": over.copy()}
+        fresh = self._engine.info(lanes)
+        if fresh.keys() != infos.keys():  # the truth of some is known, of others it is not
+            return self._engine.info(), kept
+        infos = {key: values.copy() for key, values in infos.items()}
+        for key, values in fresh.items():
+            infos[key][lanes] = values
+        return infos, kept
 
     def _infos(self, lanes: NDArray[np.bool_]) -> dict[str, Any]:
+        return self._batched(self._engine.info(), lanes)
+
+    def _batched(self, infos: dict[str, Any], lanes: NDArray[np.bool_]) -> dict[str, Any]:
         """Infos as Gymnasium batches them: arrays over lanes, and under ``_key`` which lanes have them."""
-        infos: dict[str, Any] = {}
-        for key, values in self._engine.info().items():
-            infos[key] = values
-            infos[f"_{key}"] = lanes & self._engine.process.known if key in ("tre", "is_success") else lanes.copy()
-        return infos
+        batched: dict[str, Any] = {}
+        for key, values in infos.items():
+            batched[key] = values
+            batched[f"_{key}"] = lanes & self._engine.process.known if key in ("tre", "is_success") else lanes.copy()
+        return batched
 
     def __getstate__(self) -> dict[str, Any]:
         states = self.get_state() if self._engine.begun else None

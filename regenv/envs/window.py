@@ -65,6 +65,20 @@ class Window:
         newest = self._newest
         number = int(rng.integers(max(0, newest - HELD + 1), newest + 1))
         self.episodes += 1
+        return self._case(number, limit)
+
+    def next(self, limit: int | None = None) -> tuple[int, int]:
+        """The subject and the variation of the case that the lane moves on to."""
+        return self._case(self._newest + 1, limit)
+
+    @property
+    def place(self) -> tuple[int | None, int]:
+        """Sequence and newest case: what comes next is the same for all lanes there."""
+        return self.stream, self._newest
+
+    def _case(self, number: int, limit: int | None) -> tuple[int, int]:
+        """The subject and the variation of a case of the sequence."""
+        assert self.stream is not None
         return self._subject(self._turn(number), limit), number * STREAMS + self.stream
 
     def ahead(self, limit: int | None = None) -> list[int]:

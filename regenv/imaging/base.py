@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.image import Image
+from regenv.core.lanes import Lanes
 from regenv.core.scene import Scene
 from regenv.data.pair import ImagePair
 from regenv.errors import DataError
@@ -45,12 +46,20 @@ class ImagingWords:
 
 
 class Visibility(Protocol):
-    """Tells which poses put the volume where a camera sees it; needs no pixels."""
+    """Tells which poses put the volume where a camera sees it; needs no pixels.
+
+    Attributes:
+        of_case: Arrays over lanes of all that :meth:`load` sets.
+    """
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See above."""
 
     def load(self, lane: int, scene: Scene) -> None:
         """Told when a lane gets a new case."""
 
-    def sees(self, poses: NDArray[np.float64], lanes: slice) -> NDArray[np.bool_]:
+    def sees(self, poses: NDArray[np.float64], lanes: Lanes) -> NDArray[np.bool_]:
         """Which of some lanes ``(B,)`` would show anything at their poses."""
 
 

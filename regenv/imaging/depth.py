@@ -23,8 +23,10 @@ class DepthRenderer(ProjectionRenderer):
         super().load(lane, case)
         self._outside[lane] = case.fixed_background
 
-    def _cast(self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8]) -> None:
-        depth(*volumes, np.full(len(volumes[0]), SKIN_HU, np.float32), raw, valid, threads=self.threads)
+    def _cast(
+        self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8], lanes: int | NDArray[np.intp]
+    ) -> None:
+        depth(*volumes, np.full(len(volumes[0]), SKIN_HU, np.float32), raw, valid, threads=self.threads, lanes=lanes)
 
 
 class Depth(Projection):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.lanes import ALL, Lanes, lane_numbers
 from regenv.core.projection import sees
 from regenv.core.rays import Rays
 from regenv.core.resample import volume_planes
@@ -15,7 +16,7 @@ from regenv.data.pair import ImagePair
 from regenv.errors import DataError
 from regenv.imaging.base import Imaging, Visibility
 from regenv.imaging.case import Case
-from regenv.imaging.renderer import ALL, LevelBuffers, Renderer, render_one
+from regenv.imaging.renderer import LevelBuffers, Renderer, render_one
 from regenv.imaging.view import SINGLE_VIEWS, View
 from regenv.poses.base import PoseModel
 
@@ -76,11 +77,16 @@ class CameraVisibility:
         self._rays = Rays(view.detector_planes(view.levels[0]), lanes)
         self._beyond = beyond
 
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`regenv.imaging.base.Visibility`."""
+        return self._rays.of_case
+
     def load(self, lane: int, scene: Scene) -> None:
         """See :class:`regenv.imaging.base.Visibility`."""
         self._rays.load(lane, scene)
 
-    def sees(self, poses: NDArray[np.float64], lanes: slice) -> NDArray[np.bool_]:
+    def sees(self, poses: NDArray[np.float64], lanes: Lanes) -> NDArray[np.bool_]:
         """See :class:`regenv.imaging.base.Visibility`."""
         sources, rays = self._rays.cast(self._poses.matrices(poses), lanes)
         return sees(self._rays.shapes[lanes], sources, rays, (self._size, self._size), beyond=self._beyond)
@@ -92,11 +98,17 @@ class ProjectionRenderer(Renderer):
     def _prepare(self, device: str) -> None:
         self._to_index = np.tile(np.eye(4), (self.lanes, 1, 1))
         self._shapes = np.zeros((self.lanes, 3), np.int64)
-        self._spacings = np.zeros((self.lanes, 3))
-        self._windows = np.zeros((self.lanes, 2), np.float32)
+        self._spacings = np.ones((self.lanes, 3))
+        self._windows = np.tile(np.array([0.0, 1.0], np.float32), (self.lanes, 1))
         self._outside = np.zeros(self.lanes, np.float32)
         self._rays = [Rays(self.view.detector_planes(buffers.level), self.lanes) for buffers in self.levels]
         self._raw = [np.zeros_like(b.moved) for b in self.levels]
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`regenv.imaging.renderer.Renderer`."""
+        rays = (array for rays in self._rays for array in rays.of_case)
+        return [*super().of_case, *rays, self._spacings, self._windows, self._outside]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`regenv.imaging.renderer.Renderer`."""
@@ -123,15 +135,17 @@ class ProjectionRenderer(Renderer):
             buffers.fixed[one] = values
         np.rint(buffers.fixed[lane] * np.float32(255), out=buffers.fixed_u8[lane], casting="unsafe")
 
-    def _cast(self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8]) -> None:
-        """Writes what is seen."""
+    def _cast(
+        self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8], lanes: int | NDArray[np.intp]
+    ) -> None:
+        """Writes what is seen on some lanes."""
         raise NotImplementedError
 
-    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+    def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`regenv.imaging.renderer.Renderer`."""
+        some = lane_numbers(lanes, self.lanes)
+        low, high = (np.ascontiguousarray(w) for w in self._windows.T)
         for rays, raw, buffers in zip(self._rays, self._raw, self.levels, strict=True):
-            sources, pixels = rays.cast(self._poses.matrices(poses[lanes]), lanes)
-            volumes = (self._addresses[lanes], self._shapes[lanes], self._spacings[lanes], sources, pixels)
-            self._cast(volumes, raw[lanes], buffers.valid[lanes])
-            low, high = (np.ascontiguousarray(w) for w in self._windows[lanes].T)
-            buffers.window(raw[lanes], low, high, self._outside[lanes], lanes, self.threads)
+            sources, pixels = rays.cast(self._poses.matrices(poses), ALL)
+            self._cast((self._addresses, self._shapes, self._spacings, sources, pixels), raw, buffers.valid, some)
+            buffers.window(raw, low, high, self._outside, some, self.threads)

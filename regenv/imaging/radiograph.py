@@ -18,8 +18,10 @@ from regenv.imaging.projection import Projection, ProjectionRenderer, Volumes
 class RadiographRenderer(ProjectionRenderer):
     """Line integrals of attenuation."""
 
-    def _cast(self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8]) -> None:
-        project(*volumes, raw, valid, threads=self.threads)
+    def _cast(
+        self, volumes: Volumes, raw: NDArray[np.float32], valid: NDArray[np.uint8], lanes: int | NDArray[np.intp]
+    ) -> None:
+        project(*volumes, raw, valid, threads=self.threads, lanes=lanes)
 
 
 class Radiograph(Projection):

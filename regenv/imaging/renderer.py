@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.lanes import ALL, Lanes, lane_numbers
 from regenv.core.projection import windowed_sums
 from regenv.core.resample import array_addresses, render, render_with_sums
 from regenv.imaging.case import Case
 from regenv.imaging.view import Level, View
 from regenv.poses.base import PoseModel
 
-ALL = slice(None)
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -42,15 +42,24 @@ class LevelBuffers:
         self.sums = np.zeros((lanes, 7))
         self.to_physical = np.tile(np.eye(view.ndim + 1), (lanes, 1, 1))
 
-    def outputs(self, lanes: slice) -> tuple[Floats, Bytes, Floats, Bytes, NDArray[np.float64], Bytes]:
-        """Moved, valid, fixed, mask, sums and moved bytes of some lanes, as kernels that fill in sums take them."""
-        moved, fixed = (self.moved[lanes], self.valid[lanes]), (self.fixed[lanes], self.mask[lanes])
-        return (*moved, *fixed, self.sums[lanes], self.moved_u8[lanes])
+    @property
+    def of_case(self) -> list[NDArray]:
+        """Arrays over lanes of all that only a case decides."""
+        return [self.fixed, self.fixed_u8, self.mask, self.to_physical]
 
-    def window(self, raw: Floats, low: Floats, high: Floats, outer: Floats, lanes: slice, threads: int | None) -> None:
+    @property
+    def outputs(self) -> tuple[Floats, Bytes, Floats, Bytes, NDArray[np.float64], Bytes]:
+        """Moved, valid, fixed, mask, sums and moved bytes, as kernels that fill in sums take them."""
+        return self.moved, self.valid, self.fixed, self.mask, self.sums, self.moved_u8
+
+    def window(
+        self, raw: Floats, low: Floats, high: Floats, outer: Floats, lanes: int | NDArray[np.intp], threads: int | None
+    ) -> None:
         """Takes what was rendered on some lanes: windowed by ``low`` and ``high`` ``(B,)``, and the sums."""
-        moved, valid, fixed, mask, sums, moved_u8 = self.outputs(lanes)
-        windowed_sums(raw, valid, low, high, outer, fixed, mask, moved, moved_u8, sums, threads=threads)
+        moved, valid, fixed, mask, sums, moved_u8 = self.outputs
+        windowed_sums(
+            raw, valid, low, high, outer, fixed, mask, moved, moved_u8, sums, threads=threads, lanes=lanes
+        )  # fmt: skip
 
 
 class Renderer:
@@ -75,16 +84,26 @@ class Renderer:
         self.view = view
         self.lanes = lanes
         self.threads = threads
-        self.cases: list[Case | None] = [None] * lanes
+        self.cases = np.full(lanes, None, dtype=object)
         self.levels = [LevelBuffers(view, level, lanes) for level in view.levels]
         self._to_index = np.tile(np.eye(d + 1), (lanes, 1, 1))
         self._addresses = np.zeros(lanes, np.int64)
         self._shapes = np.zeros((lanes, d), np.int64)
         self._backgrounds = np.zeros(lanes, np.float32)
+        self._matrices = [np.zeros((lanes, d, d + 1)) for _ in self.levels]
         self._prepare(device)
 
     def _prepare(self, device: str) -> None:
         """Makes room for what a subclass needs besides."""
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """Arrays over lanes of all that :meth:`load` sets."""
+        lanes = [self.cases, self._to_index, self._addresses, self._shapes, self._backgrounds]
+        return [*lanes, *(array for buffers in self.levels for array in buffers.of_case)]
+
+    def recalled(self, lane: int) -> None:
+        """Told when a lane's rows of :attr:`of_case` are those of an earlier :meth:`load`."""
 
     def load(self, lane: int, case: Case) -> None:
         """Puts a case on a lane and renders its fixed image and mask."""
@@ -103,18 +122,28 @@ class Renderer:
         """The planes ``(S, 3, d)`` of a level on a lane."""
         return buffers.level.planes
 
-    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+    def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """Renders the moved images of some lanes, and the sums, at the poses of all lanes ``(B, ...)``."""
-        base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
-        images, shapes, outside = self._addresses[lanes], self._shapes[lanes], self._backgrounds[lanes]
-        for buffers in self.levels:
-            matrices, planes = np.ascontiguousarray((base @ buffers.to_physical[lanes])[:, :-1]), buffers.level.planes
-            render_with_sums(images, shapes, matrices, planes, outside, *buffers.outputs(lanes), threads=self.threads)
+        images, shapes, outside = self._addresses, self._shapes, self._backgrounds
+        some = lane_numbers(lanes, self.lanes)
+        self._place(poses, lanes)
+        for matrices, buffers in zip(self._matrices, self.levels, strict=True):
+            planes = buffers.level.planes
+            render_with_sums(
+                images, shapes, matrices, planes, outside, *buffers.outputs, threads=self.threads, lanes=some
+            )  # fmt: skip
 
-    def observation(self, dtype: np.dtype, lanes: slice = ALL) -> NDArray:
+    def _place(self, poses: NDArray[np.float64], lanes: Lanes) -> None:
+        """Writes the matrices of some lanes from view index to moving index, of every level."""
+        base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
+        for matrices, buffers in zip(self._matrices, self.levels, strict=True):
+            matrices[lanes] = (base @ buffers.to_physical[lanes])[:, :-1]
+
+    def observation(self, dtype: np.dtype, lanes: Lanes = ALL) -> NDArray:
         """Observations ``(B, *view.shape)`` of some lanes; fresh memory each time."""
         fixed, moved = ("fixed_u8", "moved_u8") if dtype == np.uint8 else ("fixed", "moved")
-        return self.view.stack(*([getattr(level, name)[lanes] for level in self.levels] for name in (fixed, moved)))
+        there, here = ([getattr(level, name) for level in self.levels] for name in (fixed, moved))
+        return self.view.stack(there, here, np.arange(self.lanes)[lanes], self.threads)
 
     def _render_fixed(self, buffers: LevelBuffers, lane: int, case: Case) -> None:
         one = slice(lane, lane + 1)

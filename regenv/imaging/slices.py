@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.lanes import ALL, Lanes, lane_numbers, run_lanes
 from regenv.core.resample import orthogonal_planes, render
 from regenv.errors import DataError
 from regenv.imaging.base import Imaging, ImagingWords
 from regenv.imaging.case import Case
-from regenv.imaging.renderer import ALL, LevelBuffers, Renderer
+from regenv.imaging.renderer import LevelBuffers, Renderer
 from regenv.imaging.view import SINGLE_VIEWS
 
 SAMPLES = 5
@@ -24,6 +25,12 @@ class SliceRenderer(Renderer):
         self._planes = [np.repeat(centres, SAMPLES, axis=1) for centres in self._centres]
         self._raw = [np.repeat(buffers.moved, SAMPLES, axis=1) for buffers in self.levels]
         self._inside = [np.repeat(buffers.valid, SAMPLES, axis=1) for buffers in self.levels]
+        self._slabs = [buffers.moved.copy() for buffers in self.levels]
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`Renderer`."""
+        return [*super().of_case, *self._centres, *self._planes]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`."""
@@ -49,18 +56,31 @@ class SliceRenderer(Renderer):
         """See :class:`Renderer`: the middle planes of the case's slices."""
         return self._centres[self.levels.index(buffers)][lane]
 
-    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+    def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
-        base = self._to_index[lanes] @ self._poses.matrices(poses[lanes])
-        volumes, backgrounds = (self._addresses[lanes], self._shapes[lanes]), self._backgrounds[lanes]
+        some, backgrounds = lane_numbers(lanes, self.lanes), self._backgrounds
         zero, one = np.zeros_like(backgrounds), np.ones_like(backgrounds)
+        self._place(poses, lanes)
         for k, buffers in enumerate(self.levels):
-            raw, inside = self._raw[k][lanes], self._inside[k][lanes]
-            matrices = np.ascontiguousarray((base @ buffers.to_physical[lanes])[:, :3])
-            render(*volumes, matrices, self._planes[k][lanes], backgrounds, raw, inside, threads=self.threads)
-            buffers.valid[lanes] = inside[:, SAMPLES // 2 :: SAMPLES]
-            slabs = raw.reshape(len(raw), -1, SAMPLES, *raw.shape[2:]).mean(axis=2)
-            buffers.window(np.ascontiguousarray(slabs), zero, one, backgrounds, lanes, self.threads)
+            given = (self._addresses, self._shapes, self._matrices[k], self._planes[k], backgrounds)
+            raw, inside, slabs = self._raw[k], self._inside[k], self._slabs[k]
+            render(*given, raw, inside, threads=self.threads, lanes=some)
+            run_lanes(_average, some, raw, inside, slabs, buffers.valid, threads=self.threads)
+            buffers.window(slabs, zero, one, backgrounds, some, self.threads)
+
+
+def _average(
+    start: int,
+    stop: int,
+    raw: NDArray[np.float32],
+    inside: NDArray[np.uint8],
+    slabs: NDArray[np.float32],
+    valid: NDArray[np.uint8],
+) -> None:
+    """Slabs ``(B, S, H, W)`` of some lanes from their samples ``(B, S * SAMPLES, H, W)``; valid where the middle is."""
+    valid[start:stop] = inside[start:stop, SAMPLES // 2 :: SAMPLES]
+    samples = raw[start:stop].reshape(stop - start, -1, SAMPLES, *raw.shape[2:])
+    np.mean(samples, axis=2, out=slabs[start:stop])
 
 
 class Slices(Imaging):

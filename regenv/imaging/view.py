@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import Grid
+from regenv.core.lanes import run_lanes, worth_threads
 from regenv.errors import near_miss
+
+_NANOSECONDS_OF_A_BYTE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +99,40 @@ class View:
         planes[:, 0] += local[:2, 2]
         return planes
 
-    def stack(self, fixed: list[NDArray], moved: list[NDArray]) -> NDArray:
-        """Observations ``(B, *shape)`` from the rendered levels ``(B, S, H, W)`` of both images; a fresh array."""
-        batch = fixed[0].shape[0]
-        if self.difference:
+    def stack(
+        self, fixed: list[NDArray], moved: list[NDArray], lanes: NDArray[np.intp], threads: int | None = 1
+    ) -> NDArray:
+        """Observations of some lanes from the rendered levels of both images.
+
+        Args:
+            fixed: ``(B, S, H, W)`` for each level.
+            moved: Alike.
+            lanes: ``(N,)`` numbers of the lanes.
+            threads: Threads over lanes.
+
+        Returns:
+            ``(N, *shape)``, a fresh array.
+        """
+        out = np.empty((len(lanes), *self.shape), fixed[0].dtype)
+        channels = np.moveaxis(out, -1, 1) if self.channels_last else out
+        threads = worth_threads(threads, out.nbytes * _NANOSECONDS_OF_A_BYTE)
+
+        def fill(start: int, stop: int) -> None:
+            numbers = lanes[start:stop]
+            first, last = numbers[0], numbers[-1]
+            # neighbours are read where they are
+            some = slice(first, last + 1) if len(numbers) == last + 1 - first else numbers
+            f, m = ([level[some] for level in levels] for levels in (fixed, moved))
             # Half grey is no difference; rounding up keeps the full range of both signs in eight bits.
-            parts = [_signed_difference(f, m) for f, m in zip(fixed, moved, strict=True)]
-        else:
-            parts = [*fixed, *moved]
-        stacked = np.concatenate(parts, axis=1).reshape((batch, self.channels, *self._sides))
-        return np.ascontiguousarray(np.moveaxis(stacked, 1, -1)) if self.channels_last else stacked
+            parts = [_signed_difference(a, b) for a, b in zip(f, m, strict=True)] if self.difference else [*f, *m]
+            channel = 0
+            for part in parts:
+                part = part.reshape(len(part), -1, *self._sides)
+                channels[start:stop, channel : channel + part.shape[1]] = part
+                channel += part.shape[1]
+
+        run_lanes(fill, len(lanes), threads=threads)
+        return out
 
 
 def _signed_difference(fixed: NDArray, moved: NDArray) -> NDArray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.lanes import ALL, Lanes, lane_numbers
 from regenv.core.warp import render_warped_with_sums
 from regenv.imaging.case import Case
-from regenv.imaging.renderer import ALL, Renderer
+from regenv.imaging.renderer import Renderer
 
 
 class LatticeRenderer(Renderer):
@@ -16,8 +17,13 @@ class LatticeRenderer(Renderer):
     def _prepare(self, device: str) -> None:
         d = self.view.ndim
         self._directions = np.zeros((self.lanes, d, d))
-        self._matrices = [np.zeros((self.lanes, d, d + 1)) for _ in self.levels]
+        self._lattices = np.zeros((self.lanes, *self._poses.lattice_shape), np.float32)
         self._lattice = [self._poses.lattice_scale_offset(buffers.local) for buffers in self.levels]
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`Renderer`."""
+        return [*super().of_case, self._directions, *self._matrices]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`."""
@@ -28,11 +34,11 @@ class LatticeRenderer(Renderer):
         for matrices, buffers in zip(self._matrices, self.levels, strict=True):
             matrices[lane] = (to_index @ buffers.to_physical[lane])[:d]
 
-    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+    def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
-        lattices = self._poses.lattices(poses[lanes])
-        images = (self._addresses[lanes], self._shapes[lanes])
+        images, some = (self._addresses, self._shapes), lane_numbers(lanes, self.lanes)
+        self._poses.lattices(poses, out=self._lattices, threads=self.threads, lanes=some)
         for matrices, (scale, offset), buffers in zip(self._matrices, self._lattice, self.levels, strict=True):
-            where = (matrices[lanes], self._directions[lanes], buffers.level.planes, lattices, scale, offset)
-            given = (*images, *where, self._backgrounds[lanes], *buffers.outputs(lanes))
-            render_warped_with_sums(*given, threads=self.threads)
+            where = (matrices, self._directions, buffers.level.planes, self._lattices, scale, offset)
+            given = (*images, *where, self._backgrounds, *buffers.outputs)
+            render_warped_with_sums(*given, threads=self.threads, lanes=some)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regenv.core.lanes import ALL, Lanes
 from regenv.errors import OptionError, require
 from regenv.imaging.case import Case
-from regenv.imaging.renderer import ALL, Renderer
+from regenv.imaging.renderer import Renderer
 
 
 class TorchRenderer(Renderer):
@@ -30,12 +31,17 @@ class TorchRenderer(Renderer):
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`."""
         super().load(lane, case)
+        self.recalled(lane)
+
+    def recalled(self, lane: int) -> None:
+        """See :class:`Renderer`: takes the lane's images to the device."""
+        case = self.cases[lane]
         self._volumes.load(lane, case.moving, case.moving_background)
         for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
             fixed[lane] = self._torch.from_numpy(buffers.fixed[lane])
             mask[lane] = self._torch.from_numpy(buffers.mask[lane]).bool()
 
-    def render(self, poses: NDArray[np.float64], lanes: slice = ALL) -> None:
+    def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
         from regenv.core.resample_torch import similarity_sums_torch
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray
+from regenv.core.lanes import Lanes
 from regenv.core.scene import Scene, Target
 
 if TYPE_CHECKING:
@@ -128,9 +129,14 @@ class PoseLanes(Protocol):
 
     Attributes:
         known: ``(B,)`` whether the lane's truth is known and not withheld.
+        of_case: Arrays over lanes of all that :meth:`load` sets.
     """
 
     known: NDArray[np.bool_]
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See above."""
 
     def load(self, lane: int, scene: Scene, target: Target | None) -> None:
         """Told when a lane gets a new case."""
@@ -138,10 +144,10 @@ class PoseLanes(Protocol):
     def advance(self, poses: Poses, steps: FloatArray) -> Poses:
         """Poses of all lanes after one step ``(B, K)``; a lane of zeros keeps its pose bit for bit."""
 
-    def tre(self, poses: Poses, lanes: slice) -> FloatArray:
+    def tre(self, poses: Poses, lanes: Lanes) -> FloatArray:
         """Mean TRE ``(B,)`` in mm of some lanes, where the truth is known."""
 
-    def between(self, poses: Poses, others: Poses, lanes: slice) -> FloatArray:
+    def between(self, poses: Poses, others: Poses, lanes: Lanes) -> FloatArray:
         """Steps ``(B, K)`` of the way from some poses to others, in the lanes' frames."""
 
     def remaining(self, pose: FloatArray, lane: int) -> Remaining:

@@ -90,7 +90,7 @@ class MatrixModel(MatrixGroup):
 
     def lanes(self, count: int, reach_mm: float, threads: int | None = None) -> MatrixLanes:
         """See :class:`regenv.poses.base.PoseModel`."""
-        return MatrixLanes(self, count, reach_mm)
+        return MatrixLanes(self, count, reach_mm, threads)
 
 
 STRETCHING_WORDS = replace(

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
+from regenv.core.lanes import Lanes, run_lanes, worth_threads
 from regenv.core.scene import Scene, Target
+from regenv.poses.point_arrays import PointArrays
 
 if TYPE_CHECKING:
     from regenv.poses.matrix import MatrixModel
@@ -34,21 +36,26 @@ class MatrixLanes:
         reach_mm: A step that carries the view's centre further than this from the moving image's centre, and further
             than it was, changes nothing (one view width: the centre half a width beyond the edge of the view). Nor does
             one that stretches by more than :data:`MAX_STRETCH`, and by more than before.
+        threads: Threads for more than one lane; None for the default.
     """
 
-    def __init__(self, model: MatrixModel, count: int, reach_mm: float) -> None:
+    def __init__(self, model: MatrixModel, count: int, reach_mm: float, threads: int | None = None) -> None:
         d = model.ndim
         self.known = np.zeros(count, dtype=bool)
         self._model = model
         self._reach_mm = reach_mm
+        self._threads = threads
         self._frames = np.tile(np.eye(d + 1), (count, 1, 1))
         self._moving_centres = np.zeros((count, d))
-        self._targets: list[Target | None] = [None] * count
-        # each lane has its own points, padded to the longest
-        self._points = np.zeros((count, 0, d + 1))
-        self._partners = np.zeros((count, 0, d))
-        self._weights = np.zeros((count, 0))
+        self._targets = np.full(count, None, dtype=object)
+        self._points = PointArrays(count)
         self._blind = np.zeros((count, d))
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`regenv.poses.base.PoseLanes`."""
+        lanes = [self.known, self._frames, self._moving_centres, self._blind, self._targets]
+        return [*lanes, *self._points.of_case]
 
     def load(self, lane: int, scene: Scene, target: Target | None) -> None:
         """See :class:`regenv.poses.base.PoseLanes`."""
@@ -58,21 +65,13 @@ class MatrixLanes:
         self._targets[lane] = target
         self.known[lane] = target is not None
         if target is None:
-            return
-        count = len(target.points)
-        if count > self._weights.shape[1]:
-            more = ((0, 0), (0, count - self._weights.shape[1]))
-            self._points = np.pad(self._points, (*more, (0, 0)))
-            self._partners = np.pad(self._partners, (*more, (0, 0)))
-            self._weights = np.pad(self._weights, more)
-        self._points[lane, :count] = np.pad(target.points, ((0, 0), (0, 1)), constant_values=1.0)
-        self._partners[lane, :count] = target.partners
-        self._weights[lane] = 0.0
-        self._weights[lane, :count] = 1.0 / count
+            self._points.clear(lane)
+        else:
+            self._points.load(lane, len(target.points), target.points, target.partners)
 
     def advance(self, poses: FloatArray, steps: FloatArray) -> FloatArray:
         """See :class:`regenv.poses.base.PoseLanes`."""
-        after = self._model.step(poses, steps, self._frames)
+        after = self._model.step(poses, steps, self._frames, worth_threads(self._threads, 1000 * len(poses)))
         self._refuse(poses, after, self._centre_distance, self._reach_mm)
         if self._model.stretches:
             self._refuse(poses, after, self._model.stretch, MAX_STRETCH)
@@ -94,16 +93,17 @@ class MatrixLanes:
         offset = (poses @ self._frames[:, :, d:])[:, :d, 0] - self._moving_centres
         return np.sqrt(np.einsum("bi,bi->b", offset, offset))
 
-    def tre(self, poses: FloatArray, lanes: slice) -> FloatArray:
+    def tre(self, poses: FloatArray, lanes: Lanes) -> FloatArray:
         """See :class:`regenv.poses.base.PoseLanes`."""
-        error = self._points[lanes] @ np.swapaxes(poses[:, :-1], 1, 2)
-        error -= self._partners[lanes]
-        if self._blind[lanes].any():
-            normals = np.einsum("bij,bj->bi", poses[:, :-1, :-1], self._blind[lanes])  # in the moving image
-            error -= np.einsum("bni,bi->bn", error, normals)[..., None] * normals[:, None]
-        return np.einsum("bn,bn->b", np.sqrt(np.einsum("bni,bni->bn", error, error)), self._weights[lanes])
+        from regenv.core._matrix_kernels import mean_errors
 
-    def between(self, poses: FloatArray, others: FloatArray, lanes: slice) -> FloatArray:
+        out = np.empty(len(poses))
+        given = (np.ascontiguousarray(poses), *self._points.at(lanes), self._blind[lanes])
+        threads = worth_threads(self._threads, 20 * self._points.total(lanes))
+        run_lanes(mean_errors, len(out), *given, out, threads=threads)
+        return out
+
+    def between(self, poses: FloatArray, others: FloatArray, lanes: Lanes) -> FloatArray:
         """See :class:`regenv.poses.base.PoseLanes`."""
         return self._model.log(_way(poses, others, self._frames[lanes]), nearest=True)
 

@@ -23,6 +23,17 @@ def test_every_lane_is_computed_once(lanes, threads):
     assert (counts == 1).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_chosen_lanes_are_computed_once_and_others_not(threads):
+    counts = np.zeros(9, int)
+
+    def kernel(start, stop, step):
+        counts[start:stop] += step
+
+    run_lanes(kernel, np.array([0, 3, 4, 8]), 2, threads=threads)
+    assert counts.tolist() == [2, 0, 0, 2, 2, 0, 0, 0, 2]
+
+
 def test_one_lane_runs_in_the_calling_thread_and_more_in_others():
     seen = []
     run_lanes(lambda start, stop: seen.append(threading.get_ident()), 1, threads=4)
@@ -95,8 +106,8 @@ def test_threads_that_enlarge_the_pool_together_do_not_end_each_others():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for _ in range(30):
-            lanes._forget_pool_in_child()
+        for _ in range(5):
+            lanes._forget_workers_in_child()
             go = threading.Barrier(4)
 
             def enlarge(most: int, go: threading.Barrier = go) -> None:

@@ -63,6 +63,7 @@ class Similarity(ABC):
         volumetric: bool = False,
         state: NDArray[np.generic] | None = None,
         threads: int | None = None,
+        counts: FloatArray | None = None,
     ) -> FloatArray:
         """The similarity of every lane, ``(B,)`` float64.
 
@@ -75,6 +76,7 @@ class Similarity(ABC):
                 of its own.
             state: Of :meth:`prepare` for the same fixed images; made here where it is not given.
             threads: Threads over lanes, default :func:`regenv.core.lanes.get_num_threads`.
+            counts: ``(B, 2 or more)`` pixels in the mask, and in the mask and valid, where they are known.
 
         Raises:
             ValueError: If the shapes disagree.
@@ -92,8 +94,9 @@ class Similarity(ABC):
         lanes = len(fixed)
         fixed, moved = np.ascontiguousarray(fixed, np.float32), np.ascontiguousarray(moved, np.float32)
         mask, valid = np.ascontiguousarray(mask, np.uint8), np.ascontiguousarray(valid, np.uint8)
-        counts = np.zeros((lanes, 2))
-        run_lanes(count_lanes, lanes, mask, valid, counts, threads=threads)
+        if counts is None:
+            counts = np.zeros((lanes, 2))
+            run_lanes(count_lanes, lanes, mask, valid, counts, threads=threads)
         values = np.full(lanes, np.nan)
         self._values(fixed, moved, mask, valid, volumetric, state, threads, values)
         return with_overlap(values, counts, self.floors(state, lanes))

@@ -14,61 +14,72 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from regenv.core._types import LANES, VIEWS, given, written
+from regenv.core._types import VIEWS, written
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import run_lanes
 from regenv.core.similarity._base import Similarity
 
 
-@numba.njit([types.void(*VIEWS, written(types.float64, 3))], cache=True, nogil=True)
-def joint_histograms(start, stop, fixed, moved, mask, valid, histograms):  # type: ignore[no-untyped-def]
-    """Adds the pixels of each lane to ``histograms`` (B, bins, bins), rows the fixed image's bins."""
-    bins = histograms.shape[1]
-    for b in range(start, stop):
-        fs, ms = fixed[b].reshape(-1), moved[b].reshape(-1)
-        masks, valids = mask[b].reshape(-1), valid[b].reshape(-1)
-        for i in range(fs.shape[0]):
-            if masks[i] == 0 or valids[i] == 0:
-                continue
-            f = min(max(np.float64(fs[i]), 0.0), 1.0)
-            row = histograms[b, min(int(f * bins), bins - 1)]
-            # One bin at either end is left for the window, so that it sums to 1 everywhere.
-            u = 1.0 + min(max(np.float64(ms[i]), 0.0), 1.0) * (bins - 3)
-            k = min(int(u), bins - 3)
-            t = u - k
-            s = 1.0 - t
-            row[k - 1] += s * s * s / 6.0
-            row[k] += (3.0 * t * t * t - 6.0 * t * t + 4.0) / 6.0
-            row[k + 1] += (3.0 * s * s * s - 6.0 * s * s + 4.0) / 6.0
-            row[k + 2] += t * t * t / 6.0
-
-
-@numba.njit([types.void(*LANES, given(types.float64, 3), written(types.float64, 2))], cache=True, nogil=True)
-def _entropies(start, stop, histograms, entropies):  # type: ignore[no-untyped-def]
-    """Writes H(F), H(M), H(F, M) in nats to ``entropies`` (B, 3); zeros for an empty histogram."""
-    bins = histograms.shape[1]
-    for b in range(start, stop):
-        total = 0.0
-        for i in range(bins):
-            for j in range(bins):
-                total += histograms[b, i, j]
-        entropies[b, :] = 0.0
-        if total <= 0.0:
+@numba.njit(cache=True, nogil=True)
+def _joint_histogram(fs, ms, masks, valids, histogram):  # type: ignore[no-untyped-def]
+    """Writes the pixels of one lane to ``histogram`` (bins, bins), rows the fixed image's bins."""
+    bins = histogram.shape[0]
+    histogram[:] = 0.0
+    for i in range(fs.shape[0]):
+        if masks[i] == 0 or valids[i] == 0:
             continue
-        moving = np.zeros(bins)
-        for i in range(bins):
-            fixed = 0.0
-            for j in range(bins):
-                p = histograms[b, i, j] / total
-                fixed += p
-                moving[j] += p
-                if p > 0.0:
-                    entropies[b, 2] -= p * np.log(p)
-            if fixed > 0.0:
-                entropies[b, 0] -= fixed * np.log(fixed)
+        f = min(max(np.float64(fs[i]), 0.0), 1.0)
+        row = histogram[min(int(f * bins), bins - 1)]
+        # One bin at either end is left for the window, so that it sums to 1 everywhere.
+        u = 1.0 + min(max(np.float64(ms[i]), 0.0), 1.0) * (bins - 3)
+        k = min(int(u), bins - 3)
+        t = u - k
+        s = 1.0 - t
+        row[k - 1] += s * s * s / 6.0
+        row[k] += (3.0 * t * t * t - 6.0 * t * t + 4.0) / 6.0
+        row[k + 1] += (3.0 * s * s * s - 6.0 * s * s + 4.0) / 6.0
+        row[k + 2] += t * t * t / 6.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _entropies(histogram, out):  # type: ignore[no-untyped-def]
+    """Writes H(F), H(M), H(F, M) in nats and the variance of the moving image's bins; zeros of an empty histogram."""
+    bins = histogram.shape[0]
+    out[:] = 0.0
+    total = 0.0
+    for i in range(bins):
         for j in range(bins):
-            if moving[j] > 0.0:
-                entropies[b, 1] -= moving[j] * np.log(moving[j])
+            total += histogram[i, j]
+    if total <= 0.0:
+        return
+    moving = np.zeros(bins)
+    for i in range(bins):
+        fixed = 0.0
+        for j in range(bins):
+            p = histogram[i, j] / total
+            fixed += p
+            moving[j] += p
+            if p > 0.0:
+                out[2] -= p * np.log(p)
+        if fixed > 0.0:
+            out[0] -= fixed * np.log(fixed)
+    mean = square = 0.0
+    for j in range(bins):
+        mean += moving[j] * j
+        square += moving[j] * j * j
+        if moving[j] > 0.0:
+            out[1] -= moving[j] * np.log(moving[j])
+    out[3] = square - mean * mean
+
+
+@numba.njit([types.void(*VIEWS, types.int64, written(types.float64, 2))], cache=True, nogil=True)
+def entropy_lanes(start, stop, fixed, moved, mask, valid, bins, out):  # type: ignore[no-untyped-def]
+    """Writes what :func:`_entropies` says of each lane to ``out`` (B, 4)."""
+    histogram = np.empty((bins, bins))
+    for b in range(start, stop):
+        images = (fixed[b].reshape(-1), moved[b].reshape(-1))
+        _joint_histogram(*images, mask[b].reshape(-1), valid[b].reshape(-1), histogram)
+        _entropies(histogram, out[b])
 
 
 @dataclass(frozen=True)
@@ -96,17 +107,10 @@ class HistogramSimilarity(Similarity):
         value: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
     ) -> None:
         """Writes ``value(H(F), H(M), H(F, M))`` where both images carry information."""
-        lanes = len(values)
-        histograms, entropies = np.zeros((lanes, self.bins, self.bins)), np.zeros((lanes, 3))
-        run_lanes(joint_histograms, lanes, *arrays, histograms, threads=threads)
-        run_lanes(_entropies, lanes, histograms, entropies, threads=threads)
-        fixed, moving, joint = entropies.T
-        # A constant moving image still has the entropy of its window, so it is told by the spread of its bins.
-        weights = histograms.sum(axis=1)
-        total = np.maximum(weights.sum(axis=1), 1e-300)
-        index = np.arange(self.bins)
-        mean = (weights * index).sum(axis=1) / total
-        spread = (weights * index**2).sum(axis=1) / total - mean**2
-        # The window's own variance is 1/3 bin^2.
+        entropies = np.empty((len(values), 4))
+        run_lanes(entropy_lanes, len(values), *arrays, self.bins, entropies, threads=threads)
+        fixed, moving, joint, spread = entropies.T
+        # A constant moving image still has the entropy of its window, so it is told by the spread of its bins: the
+        # window's own variance is 1/3 bin^2.
         defined = (fixed > 1e-12) & (spread > 1 / 3 + 1e-9) & (joint > 1e-12)
         values[defined] = value(fixed[defined], moving[defined], joint[defined])
