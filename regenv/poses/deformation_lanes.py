@@ -36,8 +36,15 @@ class DeformationLanes:
     def load(self, lane: int, scene: Scene, target: Target | None) -> None:
         """See :class:`regenv.poses.base.PoseLanes`."""
         self.known[lane] = target is not None
+        self._points[lane] = self._points_of(scene, target)
         self._targets[lane] = target
-        self._points[lane] = None if target is None else LinearPoints(self._model, scene, target)
+
+    def _points_of(self, scene: Scene, target: Target | None) -> LinearPoints | None:
+        """Points of a case; many lanes of one case share them."""
+        if target is None:
+            return None
+        held = (points for other, points in zip(self._targets, self._points, strict=True) if other is target)
+        return next(held, None) or LinearPoints(self._model, scene, target)
 
     def advance(self, poses: FloatArray, steps: FloatArray) -> FloatArray:
         """See :class:`regenv.poses.base.PoseLanes`."""
