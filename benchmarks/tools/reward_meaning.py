@@ -158,9 +158,9 @@ def digest(task: Task) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def measure(env_id: str, pairs: int) -> dict[str, Any]:
-    """The numbers of one id."""
-    seen, landscape = Measured(), Landscape(env_id)
+def measure(env_id: str, pairs: int, reward: str | None = None) -> dict[str, Any]:
+    """The numbers of one id, with its own reward or another."""
+    seen, landscape = Measured(), Landscape(env_id, reward=reward)
     with progress(f"{env_id}: reward at far poses, its optimum, blind policies", pairs) as advance:
         for pair in range(pairs):
             look(landscape, pair, seen)
@@ -172,10 +172,14 @@ def measure(env_id: str, pairs: int) -> dict[str, Any]:
 def main(
     env_ids: Annotated[list[str] | None, typer.Argument(help="ids of environments; default all")] = None,
     pairs: Annotated[int, typer.Option(help="pairs of the validation split, from the first")] = 12,
+    reward: Annotated[str | None, typer.Option(help="another similarity to try, which is not written")] = None,
     write: Annotated[bool, typer.Option(help="put the numbers into regenv/calibration.json")] = False,
 ) -> None:
     """Prints what the reward of each id means."""
     for env_id in env_ids or list(TASKS):
+        if reward is not None:
+            print(f"{env_id}, {reward}: {json.dumps(measure(env_id, pairs, reward))}", flush=True)
+            continue
         kept = json.loads(FILE.read_text()).get(env_id, {}).get("meaning", {})
         if (kept.get("row"), kept.get("pairs")) == (digest(get_task(env_id)), pairs):
             print(f"{env_id}: measured before", flush=True)

@@ -135,10 +135,10 @@ def test_what_was_measured_is_kept_and_not_measured_again(monkeypatch: pytest.Mo
         return {"row": reward_meaning.digest(TASKS[env_id]), "pairs": pairs}
 
     monkeypatch.setattr(reward_meaning, "measure", measure)
-    reward_meaning.main([MATRIX, FITTED], pairs=2, write=True)
-    reward_meaning.main([MATRIX, FITTED], pairs=2, write=True)
+    reward_meaning.main([MATRIX, FITTED], pairs=2, reward=None, write=True)
+    reward_meaning.main([MATRIX, FITTED], pairs=2, reward=None, write=True)
     assert asked == [MATRIX, FITTED]
-    reward_meaning.main([MATRIX], pairs=3, write=True)
+    reward_meaning.main([MATRIX], pairs=3, reward=None, write=True)
     assert asked == [MATRIX, FITTED, MATRIX]
     assert json.loads(file.read_text())[MATRIX]["kept"] == 1
 
