@@ -13,7 +13,7 @@ from typing import Any
 
 from regenv.catalogue import TASKS
 from regenv.data.manifest import COLUMNS
-from regenv.pages import environment_page, environment_table
+from regenv.pages import environment_page, environment_table, rewards_table
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -50,7 +50,10 @@ def on_config(config: Any) -> Any:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """MkDocs calls this for each page: tables take the place of their markers."""
-    return markdown.replace("<!-- columns -->", _columns()).replace("<!-- agents -->", _agents())
+    tables = {"columns": _columns, "agents": _agents, "rewards": rewards_table}
+    for name, table in tables.items():
+        markdown = markdown.replace(f"<!-- {name} -->", table())
+    return markdown
 
 
 def _page(env_id: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,11 @@ _KINDS = {
 }
 _UNITS = {"mm": "mm", "deg": "degrees", "%": "%", "sd": "standard deviations"}
 _TEST_SPLIT = "On the test split these two are absent."
+
+FITTED_MM = 0.01
+"""TRE above which the truth is no pose of the model, but the one nearest to it."""
+FAR_BETWEEN, WITHIN_HALF, RANK, BLIND_SHARE = 0.001, 0.9, 0.4, 0.1
+"""Bounds of a reward that means registration; see :func:`meaning_bounds`."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +227,88 @@ def _rewards(p: _Parts) -> str:
         'privileged `"tre"`, `"parameter_distance"`'
         + (' and, where the pairs have labels, `"dice"`' if p.imaging.has_labels else "")
         + ('; `reward_region="volume"` takes the whole view volume.' if p.volumes else ".")
+        + _meaning(p.task)
     )
+
+
+def _meaning(task: Task) -> str:
+    """Whether the reward means registration, and what is earned without a look at the images."""
+    seen = task.calibration.get("meaning")
+    if not seen:
+        return ""
+    median, most, _ = seen["optimum_mm"]
+    text = (
+        f"\n\nOn {seen['pairs']} pairs of the validation split {_share(seen['far'])} of the poses far from the truth "
+        f"are more similar than it; from the truth, the similarity climbs to a pose {median:g} mm away (median; 90 %: "
+        f"{most:g}); over starts, similarity and negative TRE have a rank correlation of {seen['rank']:g}. The expert, "
+        f"who knows the truth, earns {seen['oracle_return']:g} in the mean. A policy that does not look at the images, "
+        "stopped when it has earned most in the mean, earns:\n\n| policy | return |\n| --- | --- |\n"
+    )
+    rows = [f"| {_blind_words(name, entry)} | {entry['return']:g} |" for name, entry in seen["blind"].items()]
+    how = f"`python -m benchmarks.tools.reward_meaning {task.id}`; `docs/design/rewards.md` says how."
+    return text + "\n".join(rows) + f"\n\n{how}"
+
+
+_BLIND = {
+    "repeat": "the best action again and again",
+    "back and forth": "an action and its opposite in turn",
+    "cycle": "every action in turn",
+    "random": "random actions",
+    "zero": "all coefficients to 0",
+}
+
+
+def _blind_words(name: str, entry: Mapping[str, Any]) -> str:
+    """A blind policy in words."""
+    action = f" (`{entry['action']}`)" if "action" in entry else ""
+    return f"{_BLIND[name]}{action}, {entry['steps']} step{'s' if entry['steps'] > 1 else ''}"
+
+
+def _share(value: float) -> str:
+    return "none" if value == 0 else f"{100 * value:.2g} %"
+
+
+def rewards_table() -> str:
+    """Whether each id's reward means registration, as one Markdown table; what misses a bound is bold."""
+    rows = [
+        "| id | similarity | far poses above the truth | TRE of the truth | optimum from the truth: median, 90 %, most "
+        "| within half of success | rank: starts, on the way | expert | best blind policy | its share |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for env_id, task in TASKS.items():
+        seen = task.calibration.get("meaning")
+        if not seen:
+            continue
+        name, entry = max(seen["blind"].items(), key=lambda one: float(one[1]["return"]))
+        missed = {bound for bound, kept in meaning_bounds(seen).items() if not kept}
+        cells = {
+            "far": _share(seen["far"]),
+            "optimum": f"{seen['within_half']:.0%} of {task.success_mm / 2:g} mm",
+            "rank": f"{seen['rank']:.2f}, {seen['rank_way']:.2f}",
+            "blind": f"{seen['blind_share']:.0%}",
+        }
+        far, optimum, rank, blind = (f"**{text}**" if bound in missed else text for bound, text in cells.items())
+        spread = ", ".join(f"{value:g}" for value in seen["optimum_mm"])
+        rows.append(
+            f"| `{env_id}` | {task.similarity} | {far} | {seen['floor_mm'][0]:g} | {spread} | {optimum} | {rank} "
+            f"| {seen['oracle_return']:g} | {_blind_words(name, entry)} | {blind} |"
+        )
+    return "\n".join(rows)
+
+
+def meaning_bounds(seen: Mapping[str, Any]) -> dict[str, bool]:
+    """Which bounds the measured numbers of an id keep; ``docs/design/rewards.md`` says why these.
+
+    Args:
+        seen: What ``regenv/calibration.json`` holds of it under ``"meaning"``.
+    """
+    fitted = seen["floor_mm"][0] > FITTED_MM
+    return {
+        "far": seen["far"] <= (FAR_BETWEEN if fitted else 0.0),
+        "optimum": seen["within_half"] >= WITHIN_HALF,
+        "rank": seen["rank"] >= RANK,
+        "blind": seen["blind_share"] <= BLIND_SHARE,
+    }
 
 
 def _starting_state(p: _Parts) -> str:

@@ -45,6 +45,14 @@ def test_page_states_the_horizon_and_the_reward_of_its_id():
         assert f"x (gain in {task.similarity} of the step) - {task.step_cost:g}`" in page
 
 
+def test_page_says_what_the_reward_means_where_it_was_measured():
+    for env_id, task in TASKS.items():
+        seen, page = task.calibration.get("meaning"), environment_page(env_id)
+        assert (f"benchmarks.tools.reward_meaning {env_id}`" in page) == bool(seen)
+        for entry in (seen or {"blind": {}})["blind"].values():
+            assert re.search(rf", {entry['steps']} steps? \| {entry['return']:g} \|$", page, re.MULTILINE)
+
+
 def test_unknown_id_names_the_near_miss():
     with pytest.raises(ValueError, match=r"CTCBCT-Rigid-v9.*did you mean 'CTCBCT-Rigid-v0'"):
         environment_page("CTCBCT-Rigid-v9")
