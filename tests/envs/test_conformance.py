@@ -103,12 +103,16 @@ def test_two_environments_agree_exactly(env_id, env):
     assert_same(rollout(env, actions), rollout(gym.make(env_id), actions))
 
 
+def _same_episode(one, other):
+    return one["pair_id"] == other["pair_id"] and np.array_equal(one["start"], other["start"])
+
+
 def test_seeds_decide_and_differ(env):
     first, again, other = (env.reset(seed=seed)[1] for seed in (1, 1, 2))
     assert_same(first, again)
-    assert not np.array_equal(first["start"], other["start"])
-    unseeded = env.reset()[1]
-    assert not np.array_equal(unseeded["start"], other["start"])
+    assert not _same_episode(first, other)
+    # a deformation starts at the alignment it is given, and a lane's first episodes may show one pair
+    assert not all(_same_episode(env.reset()[1], other) for _ in range(12))
 
 
 def test_a_copy_goes_on_where_the_original_stands(env):
