@@ -3,7 +3,8 @@
 Actions are random and one in thirty is STOP, so that lanes end at different steps and some begin anew in every one, as
 they do under a trained agent; ``autoreset_mode="SameStep"``, as ``agents/pqn`` uses it. Environments of one thread and
 of several take turns. What is serial is measured twice: as the share of a step of one thread that is spent outside of
-what threads share (kernels over lanes, observations, cases made ahead), and by Amdahl's law from the ratio.
+what threads share (kernels over lanes, observations, cases made ahead), in processor time, which other programs do not
+change; and by Amdahl's law from the ratio, which needs a quiet machine and counts what memory and waking threads cost.
 """
 
 from __future__ import annotations
@@ -97,25 +98,25 @@ def measure(env_id: str, count: int, threads: int, seconds: float) -> Scaling:
     while len(times) < 3 or time.perf_counter() < end:
         times.append((single.turn(steps), several.turn(steps)))
     with shared_time() as shared:
-        began = time.perf_counter()
+        began = time.thread_time()
         single.step(steps)
-        outside = 1 - shared[0] / (time.perf_counter() - began)
+        outside = 1 - shared[0] / (time.thread_time() - began)
     one, more = np.mean(times, axis=0)  # of the same steps of the same episodes
     return Scaling(float(one), float(more), outside)
 
 
 @contextmanager
 def shared_time() -> Iterator[list[float]]:
-    """Adds up the seconds spent in kernels over lanes and in making cases, of environments of one thread."""
+    """Adds up the processor seconds spent in kernels over lanes and in making cases, of environments of one thread."""
     total = [0.0]
 
     def timed(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **keywords: Any) -> Any:
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 return call(*arguments, **keywords)
             finally:
-                total[0] += time.perf_counter() - began
+                total[0] += time.thread_time() - began
 
         return wrapped
 
