@@ -61,7 +61,8 @@ class CaseSource:
         self.ids: Names = tuple(str(i) for i in range(count)) if self.withheld else dataset.ids
         self._count = count
         self._index = {self.ids[i]: i for i in range(count)}
-        self._supply = dataset if isinstance(dataset, Supplied) else None
+        # of a training split alone: whoever holds a data set can ask it for the truth
+        self._supply = dataset if self._endless is not None and isinstance(dataset, Supplied) else None
         self._expected: set[int] = set()
         self._told: set[tuple[int | None, int]] = set()
         self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
@@ -91,7 +92,7 @@ class CaseSource:
 
     def make_next(self, window: Window) -> None:
         """Has a thread prepare the case that a lane moves on to, where its subject is made; once for all lanes."""
-        if self._supply is None or self._endless is None or window.place in self._passed:
+        if self._endless is None or self._supply is None or window.place in self._passed:
             return
         subject, variation = window.next(self._endless.limit)
         if self._supply.is_kept(subject):
