@@ -168,7 +168,7 @@ def test_tampered_lattices(rows):
 
     def shift(records):
         packed = records[0]["transform"]
-        numbers = np.frombuffer(base64.b64decode(packed["lattice"]), "<i2") // 2
+        numbers = np.frombuffer(base64.b64decode(packed["lattice"]), "<i2") + 100
         packed["lattice"] = base64.b64encode(numbers.astype("<i2").tobytes()).decode()
 
     assert edited(rows[1], shift) == {"metrics"}
