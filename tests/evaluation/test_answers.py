@@ -169,7 +169,7 @@ def test_tampered_lattices(rows):
     def shift(records):
         packed = records[0]["transform"]
         numbers = np.frombuffer(base64.b64decode(packed["lattice"]), "<i2") + 100
-        packed["lattice"] = base64.b64encode(numbers.astype("<i2").tobytes()).decode()
+        packed.update(lattice=base64.b64encode(numbers.astype("<i2").tobytes()).decode(), scale_mm=0.01)
 
     assert edited(rows[1], shift) == {"metrics"}
     assert edited(rows[1], lambda records: records[0]["transform"].update(lattice="A" * 70_000)) == {"transform"}
