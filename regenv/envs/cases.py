@@ -61,7 +61,8 @@ class CaseSource:
         self.ids: Names = tuple(str(i) for i in range(count)) if self.withheld else dataset.ids
         self._count = count
         self._index = {self.ids[i]: i for i in range(count)}
-        self._supply = dataset if isinstance(dataset, Supplied) else None
+        # not where the truth is withheld: whoever has the data set has the truth
+        self._supply = dataset if self._endless and isinstance(dataset, Supplied) else None
         self._expected: set[int] = set()
         self._told: set[tuple[int | None, int]] = set()
         self._prepared: MemoryCache[Case] = MemoryCache(PREPARED_BYTES)
