@@ -17,6 +17,9 @@ from regenv.poses.base import start_widths
 Floats = NDArray[np.float64]
 
 LANES = 64
+
+SPREAD_SD = 1.0
+"""What stands for the width of the starts of a deformation that starts at the alignment it is given."""
 _TRIES = 200  # batches of far poses that are drawn until there are enough which the process takes
 _MOVES = 400  # of a search at one size of step
 
@@ -44,7 +47,9 @@ class Landscape:
         self.config = make_config(env_id, split=split, **keywords)
         self.engine = Engine(self.config, lanes)
         self.lanes = lanes
-        self._widths = start_widths(self.engine.poses, self.config.misalignment)
+        widths = start_widths(self.engine.poses, self.config.misalignment)
+        self._given = not widths.any()
+        self._widths = np.where(widths > 0, widths, SPREAD_SD)
         self._to_truth = self.config.make_process(1)  # measures errors against the true pose instead of the points
 
     def show(self, pair: int) -> None:
@@ -95,9 +100,15 @@ class Landscape:
         """Starts ``(N, ...)`` of the pair as episodes draw them."""
         found = []
         for _ in range(count):
-            self.engine.begin(0, rng, {"pair": self.engine.case(0).id})
+            self.engine.begin([0], [rng], [{"pair": self.engine.case(0).id}])
             found.append(self.engine.process.pose[0].copy())
         return np.stack(found)
+
+    def spread(self, count: int, rng: np.random.Generator) -> Floats:
+        """Poses ``(N, ...)`` spread as starts are; where every episode starts as given, within one width about that."""
+        if not self._given:
+            return self.starts(count, rng)
+        return self.engine.poses.origin + rng.uniform(-1, 1, (count, len(self._widths))) * self._widths
 
     def between(self, starts: Floats, rng: np.random.Generator) -> Floats:
         """A pose on the way from each start to the truth, at an evenly drawn share of it."""

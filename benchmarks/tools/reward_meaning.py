@@ -80,7 +80,7 @@ def look(landscape: Landscape, pair: int, seen: Measured, far: int = FAR) -> Non
     best = landscape.optimum()
     seen.optimum.append(landscape.from_truth(best))
     seen.tre.append(float(landscape.at(best[None])[1][0]))
-    starts = landscape.starts(RANKED, rng)
+    starts = landscape.spread(RANKED, rng)
     seen.rank.append(_rank(*landscape.at(starts)))
     seen.rank_way.append(_rank(*landscape.at(landscape.between(starts, rng))))
 

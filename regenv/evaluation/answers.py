@@ -153,9 +153,14 @@ class _Lattice:
     name = "field"
     sampling = "lattice"
 
-    def lattices(self, poses: FloatArray) -> NDArray[np.float32]:
-        """See :class:`regenv.poses.base.PoseModel`."""
-        return (self.field.lattice * np.float32(self.field.scale_mm))[None].astype(np.float32)
+    @property
+    def lattice_shape(self) -> tuple[int, ...]:
+        """``(d, *lattice)``."""
+        return self.field.lattice.shape
+
+    def lattices(self, poses: FloatArray, out: NDArray[np.float32], threads: int, lanes: object) -> None:
+        """Writes the field to every lane; see :class:`regenv.poses.base.PoseModel`."""
+        out[...] = self.field.lattice * np.float32(self.field.scale_mm)
 
     def lattice_scale_offset(self, view_local: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Scale and offset ``(d,)`` from view index to lattice coordinate."""

@@ -53,15 +53,23 @@ def test_a_reward_that_means_something_else_is_found_out() -> None:
     assert max(entry["return"] for entry in found["blind"].values()) > 1
 
 
-@pytest.mark.parametrize("env_id", [MATRIX, DEFORMED])
-def test_far_poses_lie_one_to_three_widths_off(env_id: str) -> None:
-    landscape = shown(env_id)
+@pytest.mark.parametrize(("env_id", "drawn"), [(MATRIX, {}), (DEFORMED, {"misalignment": {"sd": 0.8}})])
+def test_far_poses_lie_one_to_three_widths_off(env_id: str, drawn: dict[str, Any]) -> None:
+    landscape = shown(env_id, **drawn)
     process = landscape.engine.process
     poses = landscape.far(landscape.lanes, np.random.default_rng(0))
     process.pose[:] = poses
     left = np.abs(process.left()) / start_widths(landscape.engine.poses, landscape.config.misalignment)
     assert left.max(1).min() >= 0.95 and left.max(1).max() <= 3.05  # steps of a matrix do not add up exactly
     assert np.ptp(left.max(1)) > 1
+
+
+def test_starts_that_are_given_are_spread_for_the_rank() -> None:
+    landscape, rng = shown(DEFORMED), np.random.default_rng(0)
+    assert not landscape.starts(2, rng).any()
+    spread = landscape.spread(200, rng)
+    assert 0.95 < np.abs(spread).max() <= 1 and abs(spread.mean()) < 0.1
+    assert landscape.far(8, rng).any()
 
 
 def test_the_optimum_of_the_true_error_is_the_truth() -> None:
@@ -105,7 +113,7 @@ def test_returns_are_the_sums_of_rewards(env_id: str) -> None:
 
 
 def test_zero_is_reached() -> None:
-    landscape = shown(DEFORMED)
+    landscape = shown(DEFORMED, misalignment={"sd": 1.0})
     (start,) = landscape.starts(1, np.random.default_rng(0))
     scheme = landscape.engine.actions
     plan = to_zero(scheme, start, landscape.config.horizon)
