@@ -13,6 +13,7 @@ from regenv.evaluation.runner import run
 from regenv.evaluation.track import find_track
 from regenv.leaderboard.extras import extra_metrics
 from regenv.leaderboard.verify import verify
+from tests.evaluation import some_agents
 from tests.evaluation.conftest import AGENTS, write_pairs
 
 
@@ -96,11 +97,15 @@ def test_in_projection_no_labels_are_compared(tmp_path):
     assert 0 < extra_metrics(found, ["images"])["images"].means["cc"] < 1
 
 
-def test_a_deformation_has_them_all(tmp_path):
+def test_a_deformation_has_them_all(tmp_path, monkeypatch):
     """As a pose, and as a field, which is rendered and carried from its lattice."""
     track = new_track("ProstateMR-SDM2D-v0", "flat", cases=1, split="train")
     kinds = ("labels", "images", "jacobians")
-    pose = extra_metrics(verify(run(track, "agents.identity:factory", out=tmp_path).folder), kinds)
+    row = run(track, "agents.random:factory", out=tmp_path)
+    pose = extra_metrics(verify(row.folder), kinds)
+    (case,), (episode,) = track.cases, row.episodes
+    bent = case.poses.to_sitk_transform(np.array(episode.transform), case.scene)
+    monkeypatch.setattr(some_agents.CopyOfStart, "register", lambda agent, problem: bent)
     field = extra_metrics(verify(run(track, f"{AGENTS}:copy_of_start", out=tmp_path).folder), kinds)
     for kind in kinds:
         assert pose[kind].means == pytest.approx(field[kind].means, rel=1e-2, abs=1e-4)
