@@ -438,3 +438,19 @@ def test_three_dimensions(tmp_path: Path) -> None:
         **{"num_envs": 2, "rollout": 4, "minibatches": 2, "width": 4, "hidden": 32, "total_steps": 16},
     )
     check_agent(str(policy))
+
+
+# What ships
+
+
+@pytest.mark.parametrize("env_id", ["CTMR-Similarity2D-v0", "CTCBCT-Rigid-v0"])
+def test_shipped_weights_do_what_their_card_says(env_id: str) -> None:
+    """On the first held-out episodes, allowing for the luck of few: two standard errors below the stated shares."""
+    agent = factory(env_id=env_id)
+    stated = agent.metadata["result"]
+    found = measure(agent, env_id, episodes=12)
+    for mm in ("5", "10"):
+        share = stated["success"][mm]
+        assert found["success"][mm] >= share - 2 * max(share * (1 - share), 0.01) ** 0.5 / 12**0.5, (mm, found)
+    assert found["harmed"] <= 1 / 12
+    assert stated["episodes"] >= 96
