@@ -1,6 +1,6 @@
 """How many training subjects an agent needs: one agent, one budget, trained on few subjects, more, and without end.
 
-    python -m benchmarks.generalisation --env CTMR-Similarity2D-v0 --out runs/generalisation [--steps N] [--seeds 0 1]
+    python -m benchmarks.generalisation --env ID --out runs/generalisation [--preset quick] [--steps N] [--seeds 0 1]
 
 Trains PQN once for each number of subjects and seed, and measures the final policy on episodes of the subjects that it
 was trained on and on the validation split. Nothing else differs between the runs. Finished runs are kept, and one that
@@ -35,7 +35,9 @@ RESULT = "generalisation.json"
 TABLE = "generalisation.md"
 
 
-def one(out: Path, env_id: str, subjects: int | None, seed: int, steps: int | None, episodes: int) -> dict[str, Any]:
+def one(
+    out: Path, env_id: str, subjects: int | None, seed: int, steps: int | None, episodes: int, preset: str | None
+) -> dict[str, Any]:
     """Trains and measures one agent, or takes what an earlier call found.
 
     Args:
@@ -45,6 +47,7 @@ def one(out: Path, env_id: str, subjects: int | None, seed: int, steps: int | No
         seed: Of the run.
         steps: Environment steps of the run; None for the id's own number.
         episodes: Measured on each kind of subjects.
+        preset: Of PQN's hyperparameters; None for the id's own.
     """
     folder = out / f"subjects-{subjects or 'endless'}-seed-{seed}"
     result = folder / "result.json"
@@ -52,10 +55,10 @@ def one(out: Path, env_id: str, subjects: int | None, seed: int, steps: int | No
         known: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return known
     limit = {} if subjects is None else {"subjects": subjects}
-    keywords = {**config_for(env_id).training_kwargs, **limit}
+    keywords = {**config_for(env_id, preset=preset).training_kwargs, **limit}
     if not (folder / WEIGHTS).is_file():
         resume = (folder / CHECKPOINT).is_file()
-        train(folder, env_id, seed=seed, resume=resume, total_steps=steps, training_kwargs=keywords)
+        train(folder, env_id, preset=preset, seed=seed, resume=resume, total_steps=steps, training_kwargs=keywords)
     agent = PQNAgent(folder / WEIGHTS)
     found = {
         "subjects": subjects,
@@ -102,6 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generalisation", description=__doc__.split("\n\n")[0])
     parser.add_argument("--env", default="CTMR-Similarity2D-v0", help="the environment's id")
     parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--preset", help="of PQN's hyperparameters (default: the id's own)")
     parser.add_argument("--steps", type=int, help="steps of each run (default: the id's)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--episodes", type=int, default=200, help="measured on each kind of subjects")
@@ -110,14 +114,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for subjects in SUBJECTS:
             for seed in chosen.seeds:
-                results.append(one(chosen.out, chosen.env, subjects, seed, chosen.steps, chosen.episodes))
+                found = one(chosen.out, chosen.env, subjects, seed, chosen.steps, chosen.episodes, chosen.preset)
+                results.append(found)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on", file=sys.stderr)
         return 130
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    more = [f"--steps {chosen.steps}"] if chosen.steps else []
+    more = [f"--preset {chosen.preset}"] if chosen.preset else []
+    more += [f"--steps {chosen.steps}"] if chosen.steps else []
     more += [f"--seeds {' '.join(map(str, chosen.seeds))}"] if chosen.seeds != [0] else []
     text = table(chosen.env, results, " ".join([f"python -m benchmarks.generalisation --env {chosen.env}", *more]))
     write_atomically(chosen.out / RESULT, (json.dumps(results, indent=1) + "\n").encode())
