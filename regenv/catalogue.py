@@ -261,7 +261,7 @@ FAMILIES = (
         """An ultrasound volume from before the resection (moving) is brought to one from after it (fixed), as in BITE:
         the tumour is gone, its cavity filled, and the speckle is new.""",
         ("us", "us"),
-        {"similarity": "lc2", "recipe": "brain_us_us", "field_of_view": "brain", "view_spacing_mm": 1.5},
+        {"similarity": "mind", "recipe": "brain_us_us", "field_of_view": "brain", "view_spacing_mm": 1.5},
         {"Affine": {**_SMALL_AFFINE, "misalignment": {"mm": 12.0, "deg": 12.0, "%": 5.0}}},
     ),
     Family(
