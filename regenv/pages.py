@@ -223,8 +223,8 @@ def _rewards(p: _Parts) -> str:
         "for every action but STOP. The similarity is computed on the observed pixels inside the fixed mask; where "
         "less than half of the mask is covered it fades to that of unrelated images, so that leaving the image cannot "
         "pay. The gain telescopes: its sum over an episode is the last similarity less the first.\n\n"
-        "Others by keyword: any similarity, a callable or `module:function`, and on the train and validation split the "
-        'privileged `"tre"`, `"parameter_distance"`'
+        'Others by keyword: any similarity, the mean of several (`"ncc+ngf"`), a callable or `module:function`, and on '
+        'the train and validation split the privileged `"tre"`, `"parameter_distance"`'
         + (' and, where the pairs have labels, `"dice"`' if p.imaging.has_labels else "")
         + ('; `reward_region="volume"` takes the whole view volume.' if p.volumes else ".")
         + _meaning(p.task)

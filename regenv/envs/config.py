@@ -55,8 +55,9 @@ class Config:
         actions: ``"discrete"``, ``"unit"``, ``"multidiscrete"`` or ``"continuous"``.
         steps: Sizes of steps in mm, degree, % and standard deviations, coarse first.
         stop: Whether the agent can end the episode.
-        reward: A similarity (default: the id's; MI for random shapes, whose contrasts do not correlate), ``"tre"``,
-            ``"parameter_distance"``, ``"dice"``, a callable, or ``"module:function"``.
+        reward: A similarity (default: the id's; MI for random shapes, whose contrasts do not correlate), the mean of
+            several, each times its calibrated scale (``"ncc+ngf"``), ``"tre"``, ``"parameter_distance"``, ``"dice"``, a
+            callable, or ``"module:function"``.
         reward_region: ``"view"`` (the observed pixels) or ``"volume"``.
         reward_scale: Factor on the gain.
         step_cost: Paid for every action but STOP.

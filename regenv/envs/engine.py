@@ -86,7 +86,12 @@ class Engine:
             images = Images(self.make_renderer(self.lanes, self.config.make_view("volume")), observed=False)
             self._renderers.append(images.renderer)
         self.reward = make_potential(
-            self.config.reward, images=images, process=self.process, view=self.view, withheld=self.withheld
+            self.config.reward,
+            images=images,
+            process=self.process,
+            view=self.view,
+            withheld=self.withheld,
+            scales=self.config.task.calibration.get("reward_scales", {}),
         )
         # The similarity in info is the reward's where that is one, else the id's own.
         self._monitor = (

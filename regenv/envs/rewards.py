@@ -6,7 +6,7 @@ telescopes: its sum over an episode is the last value less the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -133,6 +133,41 @@ class SimilarityPotential:
         )
 
 
+class MeanPotential:
+    """The mean of several similarities, each times its calibrated scale, so that each is worth as much.
+
+    One may lead from afar and another tell the last millimetre, as mutual information times gradient information does
+    (Pluim et al., IEEE TMI 2000).
+
+    Args:
+        parts: The similarities.
+        scales: Of each.
+    """
+
+    telescopes = True
+    uses_truth = False
+
+    def __init__(self, parts: Sequence[SimilarityPotential], scales: Sequence[float]) -> None:
+        self.name = "+".join(part.name for part in parts)
+        self._parts = parts
+        self._weights = [scale / len(parts) for scale in scales]
+
+    @property
+    def of_case(self) -> list[NDArray]:
+        """See :class:`Potential`."""
+        return [array for part in self._parts for array in part.of_case]
+
+    def load(self, lane: int, case: Case) -> None:
+        """See :class:`Potential`."""
+        for part in self._parts:
+            part.load(lane, case)
+
+    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
+        """See :class:`Potential`."""
+        values = [w * part.values(poses, lanes) for w, part in zip(self._weights, self._parts, strict=True)]
+        return np.sum(values, axis=0)
+
+
 class TruthPotential:
     """Something that only the truth can tell, negated so that larger is better.
 
@@ -247,21 +282,28 @@ class LearnedPotential:
 
 
 def make_potential(
-    reward: str | Callable[..., Any], *, images: Images, process: Process, view: View, withheld: bool
+    reward: str | Callable[..., Any],
+    *,
+    images: Images,
+    process: Process,
+    view: View,
+    withheld: bool,
+    scales: Mapping[str, float],
 ) -> Potential:
     """The potential of a ``reward`` keyword.
 
     Args:
-        reward: A similarity (``"ncc"``, ``"mi"``, ...), ``"tre"``, ``"parameter_distance"``, ``"dice"``, a callable, or
-            ``"package.module:function"`` for a learned metric.
+        reward: A similarity (``"ncc"``, ``"mi"``, ...), the mean of several (``"ncc+ngf"``), ``"tre"``,
+            ``"parameter_distance"``, ``"dice"``, a callable, or ``"package.module:function"`` for a learned metric.
         images: What a similarity or a callable is computed on.
         process: Whose poses are judged.
         view: What is observed.
         withheld: Whether the truth is withheld (the test split).
+        scales: The environment's calibrated scale of each similarity; a mean takes them.
 
     Raises:
         WithheldError: If it needs the truth on the test split.
-        ValueError: On an unknown name.
+        ValueError: On an unknown name, or in a mean on one without a scale.
     """
     if callable(reward):
         return LearnedPotential(reward, getattr(reward, "__name__", type(reward).__name__), images)
@@ -278,6 +320,13 @@ def make_potential(
     if ":" in reward:
         module, _, name = reward.partition(":")
         return LearnedPotential(getattr(import_module(module), name), reward, images)
-    if reward not in SIMILARITIES:
-        raise ValueError(f"unknown reward {reward!r}; {near_miss(reward, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
-    return SimilarityPotential(get_similarity(reward), images)
+    names = reward.split("+")
+    for name in names:
+        if name not in SIMILARITIES:
+            raise ValueError(f"unknown reward {name!r}; {near_miss(name, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
+    parts = [SimilarityPotential(get_similarity(name), images) for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    if unscaled := [name for name in names if name not in scales]:
+        raise ValueError(f"reward={reward!r}: {unscaled[0]!r} has no calibrated scale here; known: {', '.join(scales)}")
+    return MeanPotential(parts, [float(scales[name]) for name in names])

@@ -56,7 +56,7 @@ def test_a_random_agent_does_not(blobs):
     assert np.median(finals) > 10
 
 
-@pytest.mark.parametrize("reward", ["ncc", "ssd", "mi", "tre", "parameter_distance", "dice"])
+@pytest.mark.parametrize("reward", ["ncc", "ssd", "mi", "ncc+ngf", "tre", "parameter_distance", "dice"])
 def test_gains_telescope(reward, blobs):
     cost = 0.02
     env = gym.make(RIGID, dataset=blobs, reward=reward, reward_scale=1.0, stop=False, horizon=15)

@@ -64,3 +64,31 @@ def test_no_environment_warns_by_default(env_id):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert make_config(env_id).reward_scale > 0 != 1.0
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("region", ["view", "volume"])
+def test_a_mean_of_similarities_pays_the_mean_of_their_rewards(lanes, region, blobs):
+    names = ["ncc", "ngf", "mi"]
+    envs = {
+        reward: gym.make_vec(RIGID, lanes, dataset=blobs, reward=reward, reward_region=region, horizon=4)
+        for reward in (*names, "+".join(names))
+    }
+    for env in envs.values():
+        env.reset(seed=0)
+    for action in (0, 5, 9, 14, 2, 7, 21):  # the fifth step begins new episodes
+        paid = {reward: env.step(np.full(lanes, action))[1] for reward, env in envs.items()}
+        assert len({tuple(paid[name]) for name in names}) == len(names) or action == 2
+        np.testing.assert_allclose(paid["ncc+ngf+mi"], np.mean([paid[name] for name in names], axis=0), atol=1e-9)
+    one = gym.make(RIGID, reward="ncc+ngf+mi").unwrapped
+    assert one.reward.name == "ncc+ngf+mi" and one.reward.telescopes and not one.reward.uses_truth
+
+
+def test_a_mean_names_what_is_wrong_with_it(monkeypatch):
+    with pytest.raises(ValueError, match="unknown reward 'ngff'.*'ngf'"):
+        gym.make(RIGID, reward="ncc+ngff")
+    with pytest.raises(ValueError, match="unknown reward 'tre'"):
+        gym.make(RIGID, reward="ncc+tre")
+    monkeypatch.setattr("regenv.task._calibrations", dict)
+    with pytest.raises(ValueError, match="'ncc' has no calibrated scale here"):
+        gym.make(RIGID, reward="ncc+ngf")
