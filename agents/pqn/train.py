@@ -35,6 +35,7 @@ from agents.common.progress import progress_bar
 from agents.common.run import Run, interruptible
 from agents.pqn.agent import method_of, save
 from agents.pqn.config import CONFIG_FILE, PQNConfig, config_for
+from agents.pqn.mirrors import Mirrors
 from agents.pqn.network import NetworkConfig, QNetwork
 from regenv.data.dataset import Dataset
 from regenv.errors import OptionError
@@ -140,6 +141,8 @@ class Learner:
         network = QNetwork(network_config(config, envs))
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
+        scheme = envs.config.make_actions(envs.model)
+        self.mirrors = Mirrors(envs.config.make_view(), scheme) if config.mirrored else None
         self.rng = np.random.default_rng([seed, 0])
         self.steps = self.episodes = 0
         self.seconds = 0.0
@@ -150,8 +153,13 @@ class Learner:
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
-    def collect(self, exploration: float) -> Rollout:
-        """Lets all lanes act for a rollout; with probability ``exploration`` at random."""
+    def collect(self, exploration: float, charged: float = 1.0) -> Rollout:
+        """Lets all lanes act for a rollout.
+
+        Args:
+            exploration: Probability of a random action.
+            charged: Share of the environment's cost of a step that is paid.
+        """
         T, B, H = self.config.rollout, self.config.num_envs, self.network.config.heads
         observations = torch.empty((T, *self.observation.shape), dtype=self.observation.dtype, device=self.device)
         actions = np.empty((T, B), np.int64)
@@ -173,6 +181,8 @@ class Learner:
             next_values[:, t, terminated] = 0.0
             self._note(rewards[t], ended[t], terminated, infos)
         self.steps += T * B
+        stops = actions == self.network.learned  # where there is no STOP no action has that number
+        rewards += np.where(stops, 0.0, (1.0 - charged) * self.envs.config.step_cost)
         returns = q_lambda_returns(rewards, next_values, ended, traced, self.config.gamma, self.config.trace)
         return Rollout(observations, self._tensor(actions), self._tensor(returns))
 
@@ -188,7 +198,7 @@ class Learner:
         B, learned = len(values), values.shape[1] - int(self.network.config.stop)
         best = values.argmax(1)
         actions = np.where(
-            self.rng.random(B) < self.config.stop_share, best, values[:, :learned].argmax(1)
+            self.rng.random(B) < (1.0 - exploration) * self.config.stop_share, best, values[:, :learned].argmax(1)
         )  # where the best is not STOP both are the same
         random = self.rng.integers(learned, size=B)
         actions = np.where(self.rng.random(B) < exploration, random, actions)
@@ -214,8 +224,9 @@ class Learner:
         for _ in range(self.config.epochs):
             order = torch.from_numpy(self.rng.permutation(len(actions))).to(self.device)
             for batch in order.tensor_split(self.config.minibatches):
-                estimates = self.network.estimates(observations[batch])
-                taken = estimates.gather(2, actions[batch].expand(len(estimates), -1).unsqueeze(2)).squeeze(2)
+                seen, done = self._mirrored(observations[batch], actions[batch])
+                estimates = self.network.estimates(seen)
+                taken = estimates.gather(2, done.expand(len(estimates), -1).unsqueeze(2)).squeeze(2)
                 loss = (taken - returns[:, batch]).pow(2).mean()
                 self.optimiser.zero_grad()
                 loss.backward()
@@ -223,6 +234,13 @@ class Learner:
                 self.optimiser.step()
                 losses.append(loss.detach())
         return float(torch.stack(losses).mean())
+
+    def _mirrored(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Observations and actions in a mirror chosen at random, where the network is to learn from mirrored pairs."""
+        if self.mirrors is None:
+            return observations, actions
+        number = int(self.rng.integers(len(self.mirrors)))
+        return self.mirrors.observations(observations, number), self.mirrors.actions(actions, number)
 
     def statistics(self) -> dict[str, Any]:
         """Where the run stands, and means over the last episodes of the (exploring) agent."""
@@ -331,9 +349,10 @@ def train(
     with progress_bar(f"PQN on {env_id}", progress) as show, interruptible() as interrupt:
         while (done := _done(learner, minutes)) < 1.0 and not interrupt.asked:
             began = time.monotonic()
-            exploration = _exploration(config, done)
+            exploration = 1.0 + _rise(done, 0.0, config.exploration_fraction) * (config.exploration_final - 1.0)
+            charged = _rise(done, config.exploration_fraction, 0.5)
             learning_rate = config.learning_rate * (1.0 - done)
-            loss = learner.learn(learner.collect(exploration), learning_rate)
+            loss = learner.learn(learner.collect(exploration, charged), learning_rate)
             learner.seconds += time.monotonic() - began
             line = {**learner.statistics(), "exploration": round(exploration, 4), "loss": round(loss, 5)}
             line["minutes"] = round(learner.seconds / 60, 3)
@@ -370,9 +389,9 @@ def _done(learner: Learner, minutes: float | None) -> float:
     return min(1.0, max(by_steps, 0.0 if minutes is None else learner.seconds / 60 / minutes))
 
 
-def _exploration(config: PQNConfig, done: float) -> float:
-    share = 1.0 if config.exploration_fraction == 0 else min(1.0, done / config.exploration_fraction)
-    return 1.0 + share * (config.exploration_final - 1.0)
+def _rise(done: float, start: float, end: float) -> float:
+    """What rises from 0 at one share of the run to 1 at another."""
+    return float(done >= end) if end <= start else min(1.0, max(0.0, (done - start) / (end - start)))
 
 
 def _text(line: Mapping[str, Any]) -> str:

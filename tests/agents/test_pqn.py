@@ -92,12 +92,12 @@ def test_two_heads_each_value_the_others_choice() -> None:
 @pytest.mark.parametrize("double", [False, True])
 def test_a_truncated_lane_is_worth_its_final_observation_and_a_stopped_one_nothing(double: bool) -> None:
     """Against the same episodes played one by one, in environments that are not reset by themselves."""
-    keywords = {**SHIFT.keywords, "horizon": 3, "dataset": SHIFT.dataset(), "threads": 1}
+    keywords = {**SHIFT.keywords, "step_cost": 1.0, "horizon": 3, "dataset": SHIFT.dataset(), "threads": 1}
     envs = gym.make_vec(ENV_ID, 8, autoreset_mode="SameStep", **keywords)
     learner = _learner(envs, trace=0.0, gamma=0.9, double=double, stop_share=1.0)
     with torch.no_grad():  # so that some lanes stop and others go on
         learner.network.value.bias -= learner.network(learner.observation)[:, :-1].max(1).values.median()
-    rollout = learner.collect(exploration=0.5)
+    rollout = learner.collect(exploration=0.5, charged=0.25)
     ends = set()
     for lane in range(8):
         env = gym.make(ENV_ID, **keywords)
@@ -106,7 +106,7 @@ def test_a_truncated_lane_is_worth_its_final_observation_and_a_stopped_one_nothi
             np.testing.assert_array_equal(rollout.observations[t, lane].numpy(), observation)
             observation, reward, terminated, truncated, _ = env.step(rollout.actions[t, lane].item())
             after = state_values(learner._estimates(torch.from_numpy(observation[None])))[:, 0].numpy()
-            wanted = reward + 0.9 * (0.0 if terminated else after)
+            wanted = reward + 0.75 * (not terminated) + 0.9 * (0.0 if terminated else after)
             np.testing.assert_allclose(rollout.returns[:, t, lane].numpy(), wanted, atol=1e-5)
             if terminated or truncated:
                 ends.add("terminated" if terminated else "truncated")
@@ -130,6 +130,11 @@ def test_stop_is_worth_nothing_and_is_chosen_where_nothing_is_worth_more() -> No
         ENV_ID, 8, autoreset_mode="SameStep", **{**SHIFT.keywords, "stop": False}, dataset=SHIFT.dataset()
     )
     assert (_learner(envs).network(learner.observation)[:, -1] != 0).all()
+
+
+def test_steps_are_free_while_it_explores_and_cost_all_from_the_middle_of_the_run_on() -> None:
+    assert [train._rise(done, 0.1, 0.5) for done in (0.0, 0.1, 0.3, 0.5, 0.9)] == pytest.approx([0, 0, 0.5, 1, 1])
+    assert [train._rise(done, 0.0, 0.0) for done in (0.0, 0.5)] == [1.0, 1.0]
 
 
 # Networks
