@@ -17,19 +17,22 @@ from regenv.envs.simulator import Simulator
 class GreedySearch:
     """One-step look-ahead on the image similarity.
 
+    Args:
+        similarity: Which; a mean of several is written ``"ncc+ngf"``. None for the environment's own.
+
     Attributes:
         evaluations: Similarities computed since it was last set to 0.
     """
 
-    method = {
-        "name": "greedy-search",
-        "family": "classical",
-        "description": "One-step look-ahead on the reward's similarity, to its first local optimum",
-        "test_time_optimisation": True,
-    }
-    env_kwargs: dict[str, Any] = {}
-
-    def __init__(self) -> None:
+    def __init__(self, similarity: str | None = None) -> None:
+        name = "the reward's similarity" if similarity is None else similarity
+        self.method = {
+            "name": "greedy-search" if similarity is None else f"greedy-search-{similarity.replace('+', '-')}",
+            "family": "classical",
+            "description": f"One-step look-ahead on {name}, to its first local optimum",
+            "test_time_optimisation": True,
+        }
+        self.env_kwargs: dict[str, Any] = {} if similarity is None else {"reward": similarity}
         self.evaluations = 0
         self._simulator: Simulator | None = None
         self._similarity = 0.0
@@ -68,3 +71,13 @@ class GreedySearch:
 def factory(seed: int = 0) -> GreedySearch:
     """The agent; nothing in it is random."""
     return GreedySearch()
+
+
+def ncc_ngf(seed: int = 0) -> GreedySearch:
+    """On the mean of NCC and NGF."""
+    return GreedySearch("ncc+ngf")
+
+
+def mi_ngf(seed: int = 0) -> GreedySearch:
+    """On the mean of MI and NGF."""
+    return GreedySearch("mi+ngf")

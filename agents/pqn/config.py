@@ -36,7 +36,6 @@ class PQNConfig:
         epochs: Passes over each rollout.
         minibatches: Gradient steps of a pass.
         max_grad_norm: Gradients are clipped to it.
-        mirrored: Whether each gradient step sees its pairs in a mirror chosen at random (:mod:`agents.pqn.mirrors`).
         env_kwargs: Keywords of the environment that change what the agent sees and does.
         training_kwargs: Keywords of the environment while it is trained. A step costs nothing while the agent explores,
             and all of ``step_cost`` from the middle of the run on: an agent that pays from the start may learn to stop
@@ -63,7 +62,6 @@ class PQNConfig:
     epochs: int
     minibatches: int
     max_grad_norm: float
-    mirrored: bool
     env_kwargs: Mapping[str, Any]
     training_kwargs: Mapping[str, Any]
 

@@ -35,7 +35,6 @@ from agents.common.progress import progress_bar
 from agents.common.run import Run, interruptible
 from agents.pqn.agent import method_of, save
 from agents.pqn.config import CONFIG_FILE, PQNConfig, config_for
-from agents.pqn.mirrors import Mirrors
 from agents.pqn.network import NetworkConfig, QNetwork
 from regenv.data.dataset import Dataset
 from regenv.errors import OptionError
@@ -141,8 +140,6 @@ class Learner:
         network = QNetwork(network_config(config, envs))
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
-        scheme = envs.config.make_actions(envs.model)
-        self.mirrors = Mirrors(envs.config.make_view(), scheme) if config.mirrored else None
         self.rng = np.random.default_rng([seed, 0])
         self.steps = self.episodes = 0
         self.seconds = 0.0
@@ -224,9 +221,8 @@ class Learner:
         for _ in range(self.config.epochs):
             order = torch.from_numpy(self.rng.permutation(len(actions))).to(self.device)
             for batch in order.tensor_split(self.config.minibatches):
-                seen, done = self._mirrored(observations[batch], actions[batch])
-                estimates = self.network.estimates(seen)
-                taken = estimates.gather(2, done.expand(len(estimates), -1).unsqueeze(2)).squeeze(2)
+                estimates = self.network.estimates(observations[batch])
+                taken = estimates.gather(2, actions[batch].expand(len(estimates), -1).unsqueeze(2)).squeeze(2)
                 loss = (taken - returns[:, batch]).pow(2).mean()
                 self.optimiser.zero_grad()
                 loss.backward()
@@ -234,13 +230,6 @@ class Learner:
                 self.optimiser.step()
                 losses.append(loss.detach())
         return float(torch.stack(losses).mean())
-
-    def _mirrored(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Observations and actions in a mirror chosen at random, where the network is to learn from mirrored pairs."""
-        if self.mirrors is None:
-            return observations, actions
-        number = int(self.rng.integers(len(self.mirrors)))
-        return self.mirrors.observations(observations, number), self.mirrors.actions(actions, number)
 
     def statistics(self) -> dict[str, Any]:
         """Where the run stands, and means over the last episodes of the (exploring) agent."""

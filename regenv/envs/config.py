@@ -15,6 +15,7 @@ from regenv.core.similarity import SIMILARITIES
 from regenv.data.dataset import Dataset, Supplied
 from regenv.envs.presets import get_preset
 from regenv.envs.rewards import PRIVILEGED_REWARDS
+from regenv.envs.window import REUSE
 from regenv.envs.words import check_keywords
 from regenv.errors import OptionError, WithheldError, check_option
 from regenv.imaging import get_imaging
@@ -43,6 +44,8 @@ class Config:
             counts then).
         subjects: How many training subjects an embedded data set has, each varied without end; None for no end.
         field_of_view: Which variant of the embedded anatomy is shown; the id's page lists them.
+        reuse: Training episodes of a lane after which it moves on to a new variation, where they have no end. Fewer are
+            slower, and leave an agent less to learn by heart.
         deformation: Population model of an id that ends in SDM: a file of
             :class:`regenv.poses.deformation.StatisticalDeformation`, or one of them; None for the id's own.
         observation: ``"slices"``, ``"volume"``, ``"difference"``, ``"volume_difference"``, ``"zoom"``,
@@ -86,6 +89,7 @@ class Config:
     split: str = "train"
     dataset: str | Dataset = "phantom"
     subjects: int | None = None
+    reuse: int = REUSE
     deformation: Any = None
     observation: str = "slices"
     dtype: str = "uint8"
@@ -180,6 +184,10 @@ def find_population(config: Config) -> Any:
     return model
 
 
+def _is_count(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 1
+
+
 _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "dataset": (lambda d: isinstance(d, str | Dataset), "a name such as 'phantom' or 'folder:PATH', or a Dataset"),
     "reward": (lambda r: isinstance(r, str) or callable(r), "a name, a callable or 'module:function'"),
@@ -189,11 +197,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "stop": (lambda s: isinstance(s, bool), "True or False"),
     "goal": (lambda g: isinstance(g, Real) and float(g) >= 0, "a number that is not negative"),
-    "subjects": (
-        lambda n: isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1,
-        "a whole number of at least 1",
-    ),
-    "threads": (lambda t: isinstance(t, Integral) and int(t) >= 1, "a whole number of at least 1"),
+    **dict.fromkeys(("subjects", "reuse", "threads"), (_is_count, "a whole number of at least 1")),
 }
 """What some keywords have to be, where they are given."""
 

@@ -19,7 +19,7 @@ from regenv.core.similarity import get_similarity
 from regenv.envs.case_rows import CaseRows
 from regenv.envs.cases import CaseSource
 from regenv.envs.config import Config
-from regenv.envs.rewards import Images, Potential, SimilarityPotential, make_potential
+from regenv.envs.rewards import Images, MeanPotential, Potential, SimilarityPotential, make_potential
 from regenv.envs.window import Window
 from regenv.imaging import make_renderer
 from regenv.imaging.case import Case, require_target
@@ -66,7 +66,7 @@ class Engine:
         self._cases: list[Case | None] = [None] * lanes
         self._rows = CaseRows()
         self._ids = np.full(lanes, "", dtype=object)
-        self._windows = [Window() for _ in range(lanes)]
+        self._windows = [Window(reuse=config.reuse) for _ in range(lanes)]
         # with a thread to spare, cases are prepared before lanes come to them
         self._ahead = lanes > 1 and (get_num_threads() if config.threads is None else config.threads) > 1
         self._shown = np.zeros(lanes, dtype=bool)  # lanes rendered since their episode began
@@ -93,10 +93,10 @@ class Engine:
             withheld=self.withheld,
             scales=self.config.task.calibration.get("reward_scales", {}),
         )
-        # The similarity in info is the reward's where that is one, else the id's own.
-        self._monitor = (
+        # The similarity in info is the reward's where that is one, or the mean of several, else the id's own.
+        self._monitor: Potential = (
             self.reward
-            if isinstance(self.reward, SimilarityPotential)
+            if isinstance(self.reward, SimilarityPotential | MeanPotential)
             else SimilarityPotential(get_similarity(self.config.task.similarity), observed)
         )
 
@@ -114,7 +114,7 @@ class Engine:
 
     def seeded(self, lane: int) -> None:
         """Told when a lane gets a new generator: its episodes are counted from 0."""
-        self._windows[lane] = Window()
+        self._windows[lane] = Window(reuse=self.config.reuse)
 
     def begin(
         self,

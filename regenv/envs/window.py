@@ -2,9 +2,9 @@
 
 Cases come in :data:`STREAMS` sequences, of which a lane draws one when it is seeded. Each subject of a sequence is
 shown in :data:`VARIATIONS` cases, one after the other, and each case is a variation that no other sequence shows. A
-lane draws among the newest :data:`HELD` cases of its sequence, and moves on to a new one every :data:`REUSE` of its
-own episodes: so one lane uses a case :data:`REUSE` times in the mean, and B of them, from 64 on, ``REUSE * B /
-STREAMS`` times.
+lane draws among the newest :data:`HELD` cases of its sequence, and moves on to a new one every ``reuse`` of its own
+episodes, by default :data:`REUSE`: so one lane uses a case ``reuse`` times in the mean, and B of them, from 64 on,
+``reuse * B / STREAMS`` times.
 
 All sequences begin with subject 0, so that the first reset of any number of lanes needs a single subject; half of them
 leave it a little earlier than the others. From then on a sequence's next subject is drawn among all that there are by
@@ -29,7 +29,7 @@ HELD = 4
 """Cases that a lane draws among."""
 
 REUSE = 28
-"""Episodes of a lane after which it moves on to a new case."""
+"""Episodes of a lane after which it moves on to a new case, unless ``gym.make`` is told otherwise."""
 
 VARIATIONS = 2
 """Cases of one subject, one after the other in a sequence."""
@@ -48,10 +48,12 @@ class Window:
     Attributes:
         stream: Its sequence; None before its first episode.
         episodes: How many it has begun.
+        reuse: After how many it moves on to a new case.
     """
 
     stream: int | None = None
     episodes: int = 0
+    reuse: int = REUSE
 
     def draw(self, rng: np.random.Generator, limit: int | None = None) -> tuple[int, int]:
         """The subject and the variation of the next episode.
@@ -89,8 +91,9 @@ class Window:
     @property
     def _newest(self) -> int:
         """Number of the newest case."""
-        late = self.episodes - _FIRST * HELD
-        return self.episodes // _FIRST if late < 0 else HELD + late // REUSE
+        first = min(_FIRST, self.reuse)
+        late = self.episodes - first * HELD
+        return self.episodes // first if late < 0 else HELD + late // self.reuse
 
     def _turn(self, number: int) -> int:
         """The place in the sequence of the subject that a case shows."""

@@ -80,7 +80,8 @@ def test_a_mean_of_similarities_pays_the_mean_of_their_rewards(lanes, region, bl
         paid = {reward: env.step(np.full(lanes, action))[1] for reward, env in envs.items()}
         assert len({tuple(paid[name]) for name in names}) == len(names) or action == 2
         np.testing.assert_allclose(paid["ncc+ngf+mi"], np.mean([paid[name] for name in names], axis=0), atol=1e-9)
-    one = gym.make(RIGID, reward="ncc+ngf+mi").unwrapped
+    one = gym.make(RIGID, dataset=blobs, reward="ncc+ngf+mi").unwrapped
+    assert one.reset(seed=0)[1]["similarity"] == one.potential  # so that a search climbs what is paid
     assert one.reward.name == "ncc+ngf+mi" and one.reward.telescopes and not one.reward.uses_truth
 
 
