@@ -37,8 +37,9 @@ class LatticeRenderer(Renderer):
     def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
         images, some = (self._addresses, self._shapes), lane_numbers(lanes, self.lanes)
-        self._poses.lattices(poses, out=self._lattices, threads=self.threads, lanes=some)
+        threads = self._threads(lanes)
+        self._poses.lattices(poses, out=self._lattices, threads=threads, lanes=some)
         for matrices, (scale, offset), buffers in zip(self._matrices, self._lattice, self.levels, strict=True):
             where = (matrices, self._directions, buffers.level.planes, self._lattices, scale, offset)
             given = (*images, *where, self._backgrounds, *buffers.outputs)
-            render_warped_with_sums(*given, threads=self.threads, lanes=some)
+            render_warped_with_sums(*given, threads=threads, lanes=some, then=self._then(buffers))
