@@ -140,15 +140,17 @@ class Renderer:
     def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """Renders the moved images of some lanes, and the sums, at the poses of all lanes ``(B, ...)``."""
         images, shapes, outside = self._addresses, self._shapes, self._backgrounds
-        some, threads = lane_numbers(lanes, self.lanes), self._threads(lanes)
+        some = lane_numbers(lanes, self.lanes)
+        threads = self._threads(some)
         self._place(poses, lanes)
         for matrices, buffers in zip(self._matrices, self.levels, strict=True):
             given = (images, shapes, matrices, buffers.level.planes, outside, *buffers.outputs)
             render_with_sums(*given, threads=threads, lanes=some, then=self._then(buffers))
 
-    def _threads(self, lanes: Lanes) -> int | None:
+    def _threads(self, lanes: int | NDArray[np.intp]) -> int | None:
         """Threads for some lanes: one where there is little to render."""
-        return worth_threads(self.threads, self.nanoseconds * self.levels[0].moved[lanes].size)
+        count = lanes if isinstance(lanes, int) else len(lanes)
+        return worth_threads(self.threads, self.nanoseconds * count * self.levels[0].moved[0].size)
 
     def _then(self, buffers: LevelBuffers) -> Sequence[Work]:
         """What is done with a level when it is rendered."""

@@ -60,7 +60,8 @@ class SliceRenderer(Renderer):
 
     def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
-        some, threads, backgrounds = lane_numbers(lanes, self.lanes), self._threads(lanes), self._backgrounds
+        some, backgrounds = lane_numbers(lanes, self.lanes), self._backgrounds
+        threads = self._threads(some)
         zero, one = np.zeros_like(backgrounds), np.ones_like(backgrounds)
         self._place(poses, lanes)
         for k, buffers in enumerate(self.levels):

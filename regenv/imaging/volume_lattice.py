@@ -37,7 +37,7 @@ class LatticeRenderer(Renderer):
     def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
         images, some = (self._addresses, self._shapes), lane_numbers(lanes, self.lanes)
-        threads = self._threads(lanes)
+        threads = self._threads(some)
         self._poses.lattices(poses, out=self._lattices, threads=threads, lanes=some)
         for matrices, (scale, offset), buffers in zip(self._matrices, self._lattice, self.levels, strict=True):
             where = (matrices, self._directions, buffers.level.planes, self._lattices, scale, offset)

@@ -55,7 +55,8 @@ class TorchRenderer(Renderer):
             buffers.valid[lanes] = valid.cpu().numpy()
             buffers.moved_u8[lanes] = (moved.clamp(0.0, 1.0) * 255.0).round().to(self._torch.uint8).cpu().numpy()
             buffers.sums[lanes] = sums.cpu().numpy()
-        run_lanes(in_turn, lane_numbers(lanes, self.lanes), *self.then(), threads=self._threads(lanes))
+        some = lane_numbers(lanes, self.lanes)
+        run_lanes(in_turn, some, *self.then(), threads=self._threads(some))
 
 
 def torch_device(name: str) -> Any:
