@@ -77,10 +77,10 @@ class Lanes:
     def step(self, steps: int) -> None:
         """Random actions on all lanes."""
         count, stop = self.envs.num_envs, int(self.envs.single_action_space.n) - 1
-        for _ in range(steps):
-            actions = self._rng.integers(0, stop, count)
-            actions[self._rng.random(count) < STOPS] = stop
-            self.envs.step(actions)
+        actions = self._rng.integers(0, stop, (steps, count))
+        actions[self._rng.random((steps, count)) < STOPS] = stop
+        for row in actions:
+            self.envs.step(row)
 
     def turn(self, steps: int) -> float:
         """Seconds a step of a lane."""

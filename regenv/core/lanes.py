@@ -22,6 +22,9 @@ ALL = slice(None)
 Lanes = slice | NDArray[np.intp]
 """Some of B lanes, as an index of arrays over lanes: a slice, or their numbers."""
 
+Work = tuple[Any, ...]
+"""A kernel and what follows the range of lanes in a call of it."""
+
 _MOST_PARTS = 16  # of a thread, about
 _WORTH_WAKING = 3e5  # nanoseconds; a thread that sleeps is awake after a tenth or two of a millisecond
 
@@ -108,6 +111,12 @@ def run_lanes(
     for error in errors:
         if error is not None:
             raise error
+
+
+def in_turn(start: int, stop: int, *work: Work) -> None:
+    """A kernel of several, called one after the other: a thread goes on with its lanes and waits for no other."""
+    for kernel, *args in work:
+        kernel(start, stop, *args)
 
 
 def _parts(n_lanes: int, threads: int) -> list[tuple[int, int]]:

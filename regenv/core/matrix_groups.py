@@ -84,7 +84,7 @@ class MatrixGroup:
         s = self._coefficients(coefficients)
         identity = np.zeros((len(s), self.ndim + 1, self.ndim + 1))
         np.einsum("bii->bi", identity)[:] = 1.0
-        return self.step(identity, s, identity)
+        return self._steps(identity, s, identity)
 
     def step(
         self, transforms: ArrayLike, coefficients: ArrayLike, frames: ArrayLike, threads: int | None = 1
@@ -104,11 +104,13 @@ class MatrixGroup:
         Returns:
             ``(B, d + 1, d + 1)`` new matrices; the arguments are left alone.
         """
+        s = self._coefficients(coefficients)
+        return self._steps(self._matrices(transforms, len(s)), s, self._matrices(frames, len(s)), threads)
+
+    def _steps(self, t: FloatArray, s: FloatArray, f: FloatArray, threads: int | None = 1) -> FloatArray:
+        """:meth:`step` of what is checked."""
         from regenv.core._matrix_kernels import steps
 
-        s = self._coefficients(coefficients)
-        t = self._matrices(transforms, len(s))
-        f = self._matrices(frames, len(s))
         out = np.empty_like(t)
         run_lanes(steps, len(s), t, s, f, self.generators, self.orthonormal, self.scaled, out, threads=threads)
         return out
@@ -164,11 +166,16 @@ class MatrixGroup:
             return False
         return True
 
-    def misaligned(self, pose: ArrayLike, coefficients: ArrayLike, frame: ArrayLike) -> FloatArray:
-        """``T . F exp(c) F^-1``: a pose ``(d + 1, d + 1)`` misaligned by ``(K,)`` in a frame ``(d + 1, d + 1)``."""
+    def misaligned(
+        self, pose: ArrayLike, coefficients: ArrayLike, frame: ArrayLike, to_frame: ArrayLike | None = None
+    ) -> FloatArray:
+        """``T . F exp(c) F^-1``: a pose ``(d + 1, d + 1)`` misaligned by ``(K,)`` in a frame ``(d + 1, d + 1)``.
+
+        ``to_frame`` is ``F^-1``, where it is known.
+        """
         f = np.asarray(frame, dtype=np.float64)
         step = self.exp(np.asarray(coefficients, dtype=np.float64)[None])[0]
-        return np.asarray(pose, dtype=np.float64) @ f @ step @ np.linalg.inv(f)
+        return np.asarray(pose, dtype=np.float64) @ f @ step @ (np.linalg.inv(f) if to_frame is None else to_frame)
 
     def _coefficients(self, coefficients: ArrayLike) -> FloatArray:
         s = np.ascontiguousarray(coefficients, dtype=np.float64)

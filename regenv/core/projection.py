@@ -11,6 +11,7 @@ computed by one thread, alike whatever the batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from regenv.core.camera import Camera, detector_planes, index_rays
 from regenv.core.geometry import FloatArray
 from regenv.core.image import Image
-from regenv.core.lanes import get_num_threads, run_lanes
+from regenv.core.lanes import Work, get_num_threads, in_turn, run_lanes
 from regenv.core.resample import N_SUMS, array_addresses
 
 WATER_PER_MM = 0.0195
@@ -177,6 +178,7 @@ def windowed_sums(
     sums: FloatArray | None = None,
     threads: int | None = None,
     lanes: int | NDArray[np.intp] | None = None,
+    then: Sequence[Work] = (),
 ) -> None:
     """Windows raw values to [0, 1], and in the same pass writes bytes and the sums of SSD and NCC.
 
@@ -194,6 +196,7 @@ def windowed_sums(
             of f, m, f f, m m, f m.
         threads: Threads over lanes.
         lanes: Numbers of the lanes that are rendered, or how many all are; default all.
+        then: Work on what was rendered, see :func:`regenv.core.resample.render_with_sums`.
 
     Raises:
         ValueError: If a shape or type does not fit, or a window is empty.
@@ -222,9 +225,8 @@ def windowed_sums(
         raise ValueError(f"windows from low={lows.tolist()} to high={highs.tolist()} must have a finite width")
     backgrounds = _per_lane("outside", outside, count)
     threads = min(get_num_threads(), 1 + raw.size // 65536) if threads is None else threads
-    run_lanes(
+    work = (
         window_lanes,
-        count if lanes is None else lanes,
         raw,
         valid,
         lows,
@@ -235,8 +237,8 @@ def windowed_sums(
         moved,
         bytes_out,
         total,
-        threads=threads,
     )
+    run_lanes(in_turn, count if lanes is None else lanes, work, *then, threads=threads)
 
 
 def radiograph(

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid
 from regenv.core.image import Image
-from regenv.core.lanes import get_num_threads, run_lanes
+from regenv.core.lanes import Work, get_num_threads, in_turn, run_lanes
 
 N_SUMS = 7
 """Columns of the similarity sums: n_mask, n_valid, and over mask and valid sum f, m, f f, m m, f m."""
@@ -149,6 +149,7 @@ def render_with_sums(
     out_u8: NDArray[np.uint8] | None = None,
     threads: int | None = None,
     lanes: int | NDArray[np.intp] | None = None,
+    then: Sequence[Work] = (),
 ) -> None:
     """As :func:`render`, and in the same pass the sums of SSD and NCC, and bytes for an observation.
 
@@ -167,12 +168,14 @@ def render_with_sums(
         out_u8: ``(B, S, H, W)`` uint8, written where given: round(255 x) of the value clipped to [0, 1].
         threads: Threads over lanes.
         lanes: Numbers of the lanes that are rendered, or how many all are; default all.
+        then: Work on what was rendered, done by the thread that rendered it (:func:`regenv.core.lanes.in_turn`).
 
     Raises:
         ValueError: If a shape or type does not fit.
     """
     bytes_out = _NO_BYTE if out_u8 is None else out_u8
-    _run(addresses, shapes, matrices, planes, backgrounds, out, valid, fixed, mask, sums, bytes_out, threads, lanes)
+    args = (addresses, shapes, matrices, planes, backgrounds, out, valid, fixed, mask, sums, bytes_out)
+    _run(*args, threads, lanes, then)
 
 
 def similarity_sums(
@@ -204,6 +207,7 @@ def _run(
     out_u8: NDArray[np.uint8],
     threads: int | None,
     which: int | NDArray[np.intp] | None = None,
+    then: Sequence[Work] = (),
 ) -> None:
     """Checks the arguments (the kernel reads by address and cannot) and spreads the lanes over threads."""
     from regenv.core._resample_kernels import render_lanes
@@ -216,9 +220,8 @@ def _run(
             f"{shapes.shape}; {lanes} backgrounds, got {len(backgrounds)}"
         )
     stack, threads = checked_view(lanes, d, planes, out, valid, fixed, mask, sums, out_u8, threads)
-    run_lanes(
+    work = (
         render_lanes,
-        lanes if which is None else which,
         np.ascontiguousarray(addresses, dtype=np.int64),
         np.ascontiguousarray(shapes, dtype=np.int64),
         np.ascontiguousarray(matrices, dtype=np.float64),
@@ -230,8 +233,8 @@ def _run(
         mask,
         sums,
         out_u8,
-        threads=threads,
     )
+    run_lanes(in_turn, lanes if which is None else which, work, *then, threads=threads)
 
 
 def checked_view(

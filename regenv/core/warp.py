@@ -8,11 +8,13 @@ bits of that module's functions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regenv.core.geometry import FloatArray, Grid
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work, in_turn, run_lanes
 from regenv.core.resample import _NO_BYTE, _NO_FLOAT, _NO_SUMS, checked_view
 
 
@@ -66,6 +68,7 @@ def render_warped_with_sums(
     out_u8: NDArray[np.uint8] | None = None,
     threads: int | None = None,
     lanes: int | NDArray[np.intp] | None = None,
+    then: Sequence[Work] = (),
 ) -> None:
     """Samples every lane's displaced volume on the planes, with the sums of SSD and NCC and bytes for an observation.
 
@@ -93,12 +96,13 @@ def render_warped_with_sums(
         out_u8: ``(B, S, H, W)`` uint8, written where given.
         threads: Threads over lanes; default :func:`regenv.core.lanes.get_num_threads`, fewer for little work.
         lanes: Numbers of the lanes that are rendered, or how many all are; default all.
+        then: Work on what was rendered, see :func:`regenv.core.resample.render_with_sums`.
 
     Raises:
         ValueError: If a shape or type does not fit, or a plane is oblique to the view.
     """
     args = (addresses, shapes, matrices, directions, planes, lattices, scale, offset, backgrounds)
-    _run(*args, out, valid, fixed, mask, sums, _NO_BYTE if out_u8 is None else out_u8, threads, lanes)
+    _run(*args, out, valid, fixed, mask, sums, _NO_BYTE if out_u8 is None else out_u8, threads, lanes, then)
 
 
 def warped_similarity_sums(
@@ -139,6 +143,7 @@ def _run(
     out_u8: NDArray[np.uint8],
     threads: int | None,
     which: int | NDArray[np.intp] | None = None,
+    then: Sequence[Work] = (),
 ) -> None:
     """Checks the arguments (the kernel reads by address and cannot) and spreads the lanes over threads."""
     from regenv.core._warp_kernels import along_axes, warp_lanes
@@ -161,9 +166,8 @@ def _run(
     stack, threads = checked_view(lanes, d, planes, out, valid, fixed, mask, sums, out_u8, threads)
     if not along_axes(stack):
         raise ValueError("rows and columns of a warped plane must each run along one axis of the view, not the same")
-    run_lanes(
+    work = (
         warp_lanes,
-        lanes if which is None else which,
         np.ascontiguousarray(addresses, dtype=np.int64),
         np.ascontiguousarray(shapes, dtype=np.int64),
         np.ascontiguousarray(matrices, dtype=np.float64),
@@ -180,5 +184,5 @@ def _run(
         mask,
         sums,
         out_u8,
-        threads=threads,
     )
+    run_lanes(in_turn, lanes if which is None else which, work, *then, threads=threads)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.lanes import Lanes
+from regenv.core.lanes import Lanes, Work
 from regenv.core.similarity import SIMILARITIES, Similarity, get_similarity
 from regenv.envs.label_overlap import LabelOverlap
 from regenv.errors import WithheldError, near_miss
@@ -100,6 +100,9 @@ class SimilarityPotential:
         self.similarity = similarity
         self._images = images
         self._states: NDArray[Any] | None = None
+        self._values = np.zeros(images.renderer.lanes)
+        if not similarity.has_sums:
+            images.renderer.then = self._work
 
     @property
     def of_case(self) -> list[NDArray]:
@@ -118,19 +121,17 @@ class SimilarityPotential:
     def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
         level = self._images.at(poses, lanes)
+        if not self.similarity.has_sums:  # they came with the images
+            return self._values[lanes].copy()
         assert self._states is not None
-        if self.similarity.has_sums:
-            return self.similarity.from_sums(level.sums[lanes], self._states[lanes])
-        return self.similarity.evaluate(
-            level.fixed[lanes],
-            level.moved[lanes],
-            level.mask[lanes],
-            level.valid[lanes],
-            self._images.volumetric,
-            self._states[lanes],
-            threads=self._images.renderer.threads,
-            counts=level.sums[lanes],
-        )
+        return self.similarity.from_sums(level.sums[lanes], self._states[lanes])
+
+    def _work(self) -> list[Work]:
+        """What writes the similarity of lanes when they are rendered."""
+        level = self._images.renderer.levels[0]
+        assert self._states is not None
+        images = (level.fixed, level.moved, level.mask, level.valid)
+        return self.similarity.work(*images, self._images.volumetric, self._states, level.sums, self._values)
 
 
 class MeanPotential:

@@ -148,4 +148,4 @@ class ProjectionRenderer(Renderer):
         for rays, raw, buffers in zip(self._rays, self._raw, self.levels, strict=True):
             sources, pixels = rays.cast(self._poses.matrices(poses), ALL)
             self._cast((self._addresses, self._shapes, self._spacings, sources, pixels), raw, buffers.valid, some)
-            buffers.window(raw, low, high, self._outside, some, self.threads)
+            buffers.window(raw, low, high, self._outside, some, self._threads(some), self._then(buffers))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.lanes import ALL, Lanes, lane_numbers
+from regenv.core.lanes import ALL, Lanes, Work, lane_numbers, worth_threads
 from regenv.core.projection import windowed_sums
 from regenv.core.resample import array_addresses, render, render_with_sums
 from regenv.imaging.case import Case
@@ -53,12 +54,19 @@ class LevelBuffers:
         return self.moved, self.valid, self.fixed, self.mask, self.sums, self.moved_u8
 
     def window(
-        self, raw: Floats, low: Floats, high: Floats, outer: Floats, lanes: int | NDArray[np.intp], threads: int | None
+        self,
+        raw: Floats,
+        low: Floats,
+        high: Floats,
+        outer: Floats,
+        lanes: int | NDArray[np.intp],
+        threads: int | None,
+        then: Sequence[Work],
     ) -> None:
         """Takes what was rendered on some lanes: windowed by ``low`` and ``high`` ``(B,)``, and the sums."""
         moved, valid, fixed, mask, sums, moved_u8 = self.outputs
         windowed_sums(
-            raw, valid, low, high, outer, fixed, mask, moved, moved_u8, sums, threads=threads, lanes=lanes
+            raw, valid, low, high, outer, fixed, mask, moved, moved_u8, sums, threads=threads, lanes=lanes, then=then
         )  # fmt: skip
 
 
@@ -74,7 +82,13 @@ class Renderer:
 
     Raises:
         OptionError: If there is no such device on this machine.
+
+    Attributes:
+        then: Gives work on the first level of what is rendered, done by the thread that has rendered it.
     """
+
+    nanoseconds: ClassVar[float] = 15.0
+    """What a pixel takes, with what is done with it, about."""
 
     def __init__(
         self, view: View, lanes: int, poses: PoseModel, threads: int | None = None, device: str = "cpu"
@@ -84,6 +98,7 @@ class Renderer:
         self.view = view
         self.lanes = lanes
         self.threads = threads
+        self.then: Callable[[], Sequence[Work]] = tuple
         self.cases = np.full(lanes, None, dtype=object)
         self.levels = [LevelBuffers(view, level, lanes) for level in view.levels]
         self._to_index = np.tile(np.eye(d + 1), (lanes, 1, 1))
@@ -126,12 +141,20 @@ class Renderer:
         """Renders the moved images of some lanes, and the sums, at the poses of all lanes ``(B, ...)``."""
         images, shapes, outside = self._addresses, self._shapes, self._backgrounds
         some = lane_numbers(lanes, self.lanes)
+        threads = self._threads(some)
         self._place(poses, lanes)
         for matrices, buffers in zip(self._matrices, self.levels, strict=True):
-            planes = buffers.level.planes
-            render_with_sums(
-                images, shapes, matrices, planes, outside, *buffers.outputs, threads=self.threads, lanes=some
-            )  # fmt: skip
+            given = (images, shapes, matrices, buffers.level.planes, outside, *buffers.outputs)
+            render_with_sums(*given, threads=threads, lanes=some, then=self._then(buffers))
+
+    def _threads(self, lanes: int | NDArray[np.intp]) -> int | None:
+        """Threads for some lanes: one where there is little to render."""
+        count = lanes if isinstance(lanes, int) else len(lanes)
+        return worth_threads(self.threads, self.nanoseconds * count * self.levels[0].moved[0].size)
+
+    def _then(self, buffers: LevelBuffers) -> Sequence[Work]:
+        """What is done with a level when it is rendered."""
+        return self.then() if buffers is self.levels[0] else ()
 
     def _place(self, poses: NDArray[np.float64], lanes: Lanes) -> None:
         """Writes the matrices of some lanes from view index to moving index, of every level."""

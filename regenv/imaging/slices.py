@@ -20,6 +20,8 @@ SAMPLES = 5
 class SliceRenderer(Renderer):
     """Renders slices of a volume as thick as those of the fixed image, and where those lie; one plane for each."""
 
+    nanoseconds = SAMPLES * Renderer.nanoseconds
+
     def _prepare(self, device: str) -> None:
         self._centres = [np.zeros((self.lanes, len(b.level.planes), 3, 3)) for b in self.levels]
         self._planes = [np.repeat(centres, SAMPLES, axis=1) for centres in self._centres]
@@ -59,14 +61,15 @@ class SliceRenderer(Renderer):
     def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
         some, backgrounds = lane_numbers(lanes, self.lanes), self._backgrounds
+        threads = self._threads(some)
         zero, one = np.zeros_like(backgrounds), np.ones_like(backgrounds)
         self._place(poses, lanes)
         for k, buffers in enumerate(self.levels):
             given = (self._addresses, self._shapes, self._matrices[k], self._planes[k], backgrounds)
             raw, inside, slabs = self._raw[k], self._inside[k], self._slabs[k]
-            render(*given, raw, inside, threads=self.threads, lanes=some)
-            run_lanes(_average, some, raw, inside, slabs, buffers.valid, threads=self.threads)
-            buffers.window(slabs, zero, one, backgrounds, some, self.threads)
+            render(*given, raw, inside, threads=threads, lanes=some)
+            run_lanes(_average, some, raw, inside, slabs, buffers.valid, threads=threads)
+            buffers.window(slabs, zero, one, backgrounds, some, threads, self._then(buffers))
 
 
 def _average(

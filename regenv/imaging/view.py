@@ -15,7 +15,7 @@ from regenv.core.geometry import Grid
 from regenv.core.lanes import run_lanes, worth_threads
 from regenv.errors import near_miss
 
-_NANOSECONDS_OF_A_BYTE = 0.3
+_NANOSECONDS_OF_A_BYTE = 0.1
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.lanes import ALL, Lanes, lane_numbers
+from regenv.core.lanes import ALL, Lanes, lane_numbers, worth_threads
 from regenv.core.warp import render_warped_with_sums
 from regenv.imaging.case import Case
 from regenv.imaging.renderer import Renderer
+
+_NANOSECONDS_OF_A_LATTICE = 600
 
 
 class LatticeRenderer(Renderer):
@@ -37,8 +39,10 @@ class LatticeRenderer(Renderer):
     def render(self, poses: NDArray[np.float64], lanes: Lanes = ALL) -> None:
         """See :class:`Renderer`."""
         images, some = (self._addresses, self._shapes), lane_numbers(lanes, self.lanes)
-        self._poses.lattices(poses, out=self._lattices, threads=self.threads, lanes=some)
+        threads = self._threads(some)
+        few = worth_threads(threads, _NANOSECONDS_OF_A_LATTICE * self.lanes)
+        self._poses.lattices(poses, out=self._lattices, threads=few, lanes=some)
         for matrices, (scale, offset), buffers in zip(self._matrices, self._lattice, self.levels, strict=True):
             where = (matrices, self._directions, buffers.level.planes, self._lattices, scale, offset)
             given = (*images, *where, self._backgrounds, *buffers.outputs)
-            render_warped_with_sums(*given, threads=self.threads, lanes=some)
+            render_warped_with_sums(*given, threads=threads, lanes=some, then=self._then(buffers))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regenv.core.lanes import ALL, Lanes
+from regenv.core.lanes import ALL, Lanes, in_turn, lane_numbers, run_lanes
 from regenv.errors import OptionError, require
 from regenv.imaging.case import Case
 from regenv.imaging.renderer import Renderer
@@ -55,6 +55,8 @@ class TorchRenderer(Renderer):
             buffers.valid[lanes] = valid.cpu().numpy()
             buffers.moved_u8[lanes] = (moved.clamp(0.0, 1.0) * 255.0).round().to(self._torch.uint8).cpu().numpy()
             buffers.sums[lanes] = sums.cpu().numpy()
+        some = lane_numbers(lanes, self.lanes)
+        run_lanes(in_turn, some, *self.then(), threads=self._threads(some))
 
 
 def torch_device(name: str) -> Any:

@@ -63,7 +63,7 @@ class DeformationLanes:
 
         out = np.empty(len(poses))
         given = (np.ascontiguousarray(poses), self._model.ndim, *self._points.at(lanes))
-        threads = worth_threads(self._threads, 50 * self._points.total(lanes))
+        threads = worth_threads(self._threads, 10 * self._points.total(lanes))
         run_lanes(mean_errors, len(out), *given, out, threads=threads)
         return out
 

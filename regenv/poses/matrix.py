@@ -80,7 +80,7 @@ class MatrixModel(MatrixGroup):
     def start(self, rng: np.random.Generator, widths: FloatArray, about: FloatArray | None, scene: Scene) -> FloatArray:
         """See :class:`regenv.poses.base.PoseModel`: the true transform composed with a misalignment."""
         assert about is not None
-        return self.misaligned(about, draw_misalignment(rng, widths), scene.frame)
+        return self.misaligned(about, draw_misalignment(rng, widths), scene.frame, scene.to_frame)
 
     def to_sitk_transform(self, pose: FloatArray, scene: Scene) -> Any:
         """See :class:`regenv.poses.base.PoseModel`."""

@@ -99,7 +99,7 @@ class MatrixLanes:
 
         out = np.empty(len(poses))
         given = (np.ascontiguousarray(poses), *self._points.at(lanes), self._blind[lanes])
-        threads = worth_threads(self._threads, 20 * self._points.total(lanes))
+        threads = worth_threads(self._threads, 10 * self._points.total(lanes))
         run_lanes(mean_errors, len(out), *given, out, threads=threads)
         return out
 

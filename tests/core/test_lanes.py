@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regenv.core import lanes
-from regenv.core.lanes import get_num_threads, run_lanes, set_num_threads
+from regenv.core.lanes import get_num_threads, in_turn, lane_numbers, run_lanes, set_num_threads
 
 
 @pytest.mark.parametrize("lanes", [0, 1, 2, 5, 64])
@@ -32,6 +32,22 @@ def test_chosen_lanes_are_computed_once_and_others_not(threads):
 
     run_lanes(kernel, np.array([0, 3, 4, 8]), 2, threads=threads)
     assert counts.tolist() == [2, 0, 0, 2, 2, 0, 0, 0, 2]
+
+
+@pytest.mark.parametrize("some", [slice(None), np.array([3, 17, 30])])
+def test_work_in_turn_reads_what_the_work_before_it_wrote(some):
+    written, read = np.zeros(40), np.zeros(40)
+
+    def write(start, stop, value):
+        written[start:stop] += value
+
+    def double(start, stop):
+        read[start:stop] = 2 * written[start:stop]
+
+    run_lanes(in_turn, lane_numbers(some, 40), (write, 3.0), (double,), threads=2)
+    wanted = np.zeros(40)
+    wanted[some] = 6.0
+    assert np.array_equal(read, wanted)
 
 
 def test_one_lane_runs_in_the_calling_thread_and_more_in_others():

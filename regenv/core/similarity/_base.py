@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
+from regenv.core.lanes import Work, in_turn, run_lanes
 
 FULL_OVERLAP = 0.5
 """Share of the fixed mask that has to be valid for a similarity to count in full."""
@@ -88,7 +89,6 @@ class Similarity(ABC):
             )
         if state is None:
             state = self.prepare(fixed, mask, volumetric)
-        from regenv.core.lanes import run_lanes
         from regenv.core.similarity._kernels import count_lanes
 
         lanes = len(fixed)
@@ -97,9 +97,39 @@ class Similarity(ABC):
         if counts is None:
             counts = np.zeros((lanes, 2))
             run_lanes(count_lanes, lanes, mask, valid, counts, threads=threads)
-        values = np.full(lanes, np.nan)
-        self._values(fixed, moved, mask, valid, volumetric, state, threads, values)
-        return with_overlap(values, counts, self.floors(state, lanes))
+        values = np.empty(lanes)
+        run_lanes(
+            in_turn,
+            lanes,
+            *self.work(fixed, moved, mask, valid, volumetric, state, np.ascontiguousarray(counts), values),
+            threads=threads,
+        )
+        return values
+
+    def work(
+        self,
+        fixed: NDArray[np.float32],
+        moved: NDArray[np.float32],
+        mask: NDArray[np.uint8],
+        valid: NDArray[np.uint8],
+        volumetric: bool,
+        state: NDArray[np.generic],
+        counts: FloatArray,
+        values: FloatArray,
+    ) -> list[Work]:
+        """What writes the similarity of lanes to ``values`` ``(B,)``, for :func:`regenv.core.lanes.in_turn`.
+
+        So that what renders a lane goes on with its similarity; see :meth:`evaluate`, which takes the same arrays, for
+        the other arguments. They are contiguous, and are read when the work is done.
+        """
+        from regenv.core.similarity._kernels import mix_with_floor
+
+        floors = np.ascontiguousarray(self.floors(state, len(values)))
+        return [
+            (_undefined, values),
+            *self._work(fixed, moved, mask, valid, volumetric, state, values),
+            (mix_with_floor, counts, floors, FULL_OVERLAP, values),
+        ]
 
     def from_sums(self, sums: FloatArray, state: NDArray[np.generic] | None = None) -> FloatArray:
         """The same values from the seven sums of :func:`regenv.core.resample.render_with_sums`, without the images.
@@ -122,7 +152,7 @@ class Similarity(ABC):
         return np.full(lanes, self.floor)
 
     @abstractmethod
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -130,14 +160,17 @@ class Similarity(ABC):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        """Writes S_valid of each lane to ``values``, which come filled with NaN: leave NaN where it is undefined."""
+    ) -> list[Work]:
+        """What writes S_valid of lanes to ``values``, which come filled with NaN: leave NaN where it is undefined."""
 
     def _values_from_sums(self, sums: FloatArray) -> FloatArray:
         """S_valid of each lane from its sums, a new array, NaN where it is undefined."""
         raise TypeError(f"similarity {self.name!r} needs the images: use evaluate")
+
+
+def _undefined(start: int, stop: int, values: FloatArray) -> None:
+    values[start:stop] = np.nan
 
 
 def with_overlap(values: FloatArray, counts: FloatArray, floors: FloatArray) -> FloatArray:
@@ -153,5 +186,5 @@ def with_overlap(values: FloatArray, counts: FloatArray, floors: FloatArray) -> 
     """
     from regenv.core.similarity._kernels import mix_with_floor
 
-    mix_with_floor(np.ascontiguousarray(counts), np.ascontiguousarray(floors), FULL_OVERLAP, values)
+    mix_with_floor(0, len(values), np.ascontiguousarray(counts), np.ascontiguousarray(floors), FULL_OVERLAP, values)
     return values

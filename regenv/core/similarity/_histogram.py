@@ -6,17 +6,13 @@ B-spline Parzen window, so that the histogram, and with it the reward of a small
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numba
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
-from regenv.core._types import VIEWS, written
-from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core._types import BOOL, INT, VALUES, VIEWS
 from regenv.core.similarity._base import Similarity
 
 
@@ -72,14 +68,19 @@ def _entropies(histogram, out):  # type: ignore[no-untyped-def]
     out[3] = square - mean * mean
 
 
-@numba.njit([types.void(*VIEWS, types.int64, written(types.float64, 2))], cache=True, nogil=True)
-def entropy_lanes(start, stop, fixed, moved, mask, valid, bins, out):  # type: ignore[no-untyped-def]
-    """Writes what :func:`_entropies` says of each lane to ``out`` (B, 4)."""
-    histogram = np.empty((bins, bins))
+@numba.njit([types.void(*VIEWS, INT, BOOL, VALUES)], cache=True, nogil=True)
+def information(start, stop, fixed, moved, mask, valid, bins, normalised, values):  # type: ignore[no-untyped-def]
+    """Writes the mutual information of each lane, or the normalised one, where both images carry information."""
+    histogram, entropies = np.empty((bins, bins)), np.empty(4)
     for b in range(start, stop):
         images = (fixed[b].reshape(-1), moved[b].reshape(-1))
         _joint_histogram(*images, mask[b].reshape(-1), valid[b].reshape(-1), histogram)
-        _entropies(histogram, out[b])
+        _entropies(histogram, entropies)
+        f, m, joint, spread = entropies
+        # A constant moving image still has the entropy of its window, so it is told by the spread of its bins: the
+        # window's own variance is 1/3 bin^2.
+        if f > 1e-12 and spread > 1 / 3 + 1e-9 and joint > 1e-12:
+            values[b] = min(max((f + m) / joint, 1.0), 2.0) if normalised else max(f + m - joint, 0.0)
 
 
 @dataclass(frozen=True)
@@ -98,19 +99,3 @@ class HistogramSimilarity(Similarity):
     def __post_init__(self) -> None:
         if self.bins < 8:
             raise ValueError(f"{self.name} needs at least 8 bins, got {self.bins}")
-
-    def _evaluate(
-        self,
-        arrays: tuple[NDArray[np.generic], ...],
-        threads: int | None,
-        values: FloatArray,
-        value: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
-    ) -> None:
-        """Writes ``value(H(F), H(M), H(F, M))`` where both images carry information."""
-        entropies = np.empty((len(values), 4))
-        run_lanes(entropy_lanes, len(values), *arrays, self.bins, entropies, threads=threads)
-        fixed, moving, joint, spread = entropies.T
-        # A constant moving image still has the entropy of its window, so it is told by the spread of its bins: the
-        # window's own variance is 1/3 bin^2.
-        defined = (fixed > 1e-12) & (spread > 1 / 3 + 1e-9) & (joint > 1e-12)
-        values[defined] = value(fixed[defined], moving[defined], joint[defined])

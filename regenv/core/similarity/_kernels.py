@@ -74,13 +74,13 @@ def correlate_sums(sums, values):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(
-    [types.void(given(types.float64, 2), given(types.float64, 1), types.float64, written(types.float64, 1))],
+    [types.void(*LANES, given(types.float64, 2), given(types.float64, 1), types.float64, written(types.float64, 1))],
     cache=True,
     nogil=True,
 )
-def mix_with_floor(counts, floors, full_overlap, values):  # type: ignore[no-untyped-def]
+def mix_with_floor(start, stop, counts, floors, full_overlap, values):  # type: ignore[no-untyped-def]
     """Applies the rule for overlap to ``values`` in place; columns 0 and 1 of ``counts`` are n_mask and n_valid."""
-    for b in range(values.shape[0]):
+    for b in range(start, stop):
         n_mask, n_valid = counts[b, 0], counts[b, 1]
         if n_valid <= 0.0 or not np.isfinite(values[b]):
             values[b] = floors[b]

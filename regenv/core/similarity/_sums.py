@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
+from regenv.core.lanes import Work
 from regenv.core.similarity._base import Similarity
 
 
@@ -17,7 +18,7 @@ class SumsSimilarity(Similarity):
 
     has_sums = True
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -25,12 +26,13 @@ class SumsSimilarity(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        from regenv.core.lanes import run_lanes
+    ) -> list[Work]:
         from regenv.core.similarity._kernels import sum_lanes
 
         sums = np.zeros((len(fixed), 7))
-        run_lanes(sum_lanes, len(fixed), fixed, moved, mask, valid, sums, threads=threads)
-        values[:] = self._values_from_sums(sums)
+
+        def finish(start: int, stop: int) -> None:
+            values[start:stop] = self._values_from_sums(sums[start:stop])
+
+        return [(sum_lanes, fixed, moved, mask, valid, sums), (finish,)]

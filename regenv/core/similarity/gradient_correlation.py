@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import BOOL, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import erode
 
@@ -86,7 +86,7 @@ class GradientCorrelation(Similarity):
     range = (-1.0, 1.0)
     floor = 0.0
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -94,10 +94,9 @@ class GradientCorrelation(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        run_lanes(_gradient_correlation, len(values), fixed, moved, mask, valid, volumetric, values, threads=threads)
+    ) -> list[Work]:
+        return [(_gradient_correlation, fixed, moved, mask, valid, volumetric, values)]
 
 
 SIMILARITY = GradientCorrelation

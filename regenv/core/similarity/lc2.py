@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import BOOL, DOUBLE, FLAGS, IMAGES, INT, LANES, VALUES, VIEWS, written
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work, run_lanes
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._kernels import CONSTANT
 
@@ -233,7 +233,7 @@ class LC2(Similarity):
     def _radius(self, volumetric: bool) -> int:
         return (self.window or (5 if volumetric else 9)) // 2
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -241,12 +241,11 @@ class LC2(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
+    ) -> list[Work]:
         weights = np.ascontiguousarray(state, np.float32)
         arguments = (fixed, moved, mask, valid, weights, self._radius(volumetric), volumetric, self.flat, values)
-        run_lanes(_lc2, len(values), *arguments, threads=threads)
+        return [(_lc2, *arguments)]
 
 
 SIMILARITY = LC2

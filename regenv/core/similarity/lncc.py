@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import BOOL, DOUBLE, INT, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import local_moments
 
@@ -74,7 +74,7 @@ class LNCC(Similarity):
         if self.window < 3 or self.window % 2 == 0:
             raise ValueError(f"the window of lncc must be odd and at least 3 pixels, got {self.window}")
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -82,11 +82,10 @@ class LNCC(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
+    ) -> list[Work]:
         arguments = (fixed, moved, mask, valid, self.window, volumetric, self.flat, values)
-        run_lanes(_lncc, len(values), *arguments, threads=threads)
+        return [(_lncc, *arguments)]
 
 
 SIMILARITY = LNCC

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
-from regenv.core.similarity._histogram import HistogramSimilarity
+from regenv.core.lanes import Work
+from regenv.core.similarity._histogram import HistogramSimilarity, information
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class MI(HistogramSimilarity):
     range = (0.0, float("inf"))
     floor = 0.0
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -37,10 +38,9 @@ class MI(HistogramSimilarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        self._evaluate((fixed, moved, mask, valid), threads, values, lambda f, m, fm: np.maximum(f + m - fm, 0.0))
+    ) -> list[Work]:
+        return [(information, fixed, moved, mask, valid, self.bins, False, values)]
 
 
 SIMILARITY = MI

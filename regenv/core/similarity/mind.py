@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import BOOL, DOUBLE, IMAGES, LANES, VALUES, VIEWS, given, written
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work, run_lanes
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import erode, is_constant, smooth
 
@@ -123,7 +123,7 @@ class MIND(Similarity):
         taps = np.exp(-0.5 * (np.arange(-1, 2) / self.sigma) ** 2)
         return np.asarray(taps / taps.sum())
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -131,11 +131,10 @@ class MIND(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
+    ) -> list[Work]:
         arguments = (fixed, moved, mask, valid, np.ascontiguousarray(state), self._taps(), volumetric, values)
-        run_lanes(_mind, len(values), *arguments, threads=threads)
+        return [(_mind, *arguments)]
 
 
 SIMILARITY = MIND

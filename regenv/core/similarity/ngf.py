@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import BOOL, DOUBLE, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import is_constant
 
@@ -78,7 +78,7 @@ class NGF(Similarity):
         if self.edge <= 0:
             raise ValueError(f"the edge parameter of ngf must be positive, got {self.edge}")
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -86,10 +86,9 @@ class NGF(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        run_lanes(_ngf, len(values), fixed, moved, mask, valid, volumetric, self.edge, values, threads=threads)
+    ) -> list[Work]:
+        return [(_ngf, fixed, moved, mask, valid, volumetric, self.edge, values)]
 
 
 SIMILARITY = NGF

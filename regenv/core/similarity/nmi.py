@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
-from regenv.core.similarity._histogram import HistogramSimilarity
+from regenv.core.lanes import Work
+from regenv.core.similarity._histogram import HistogramSimilarity, information
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class NMI(HistogramSimilarity):
     range = (1.0, 2.0)
     floor = 1.0
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -38,10 +39,9 @@ class NMI(HistogramSimilarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        self._evaluate((fixed, moved, mask, valid), threads, values, lambda f, m, fm: np.clip((f + m) / fm, 1.0, 2.0))
+    ) -> list[Work]:
+        return [(information, fixed, moved, mask, valid, self.bins, True, values)]
 
 
 SIMILARITY = NMI

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import BOOL, DOUBLE, VALUES, VIEWS, given
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work
 from regenv.core.similarity._base import Similarity
 from regenv.core.similarity._local import is_constant, local_moments
 
@@ -71,7 +71,7 @@ class SSIM(Similarity):
         if min(self.sigma, self.k1, self.k2) <= 0:
             raise ValueError(f"sigma, k1 and k2 of ssim must be positive, got {self.sigma}, {self.k1}, {self.k2}")
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -79,13 +79,12 @@ class SSIM(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
+    ) -> list[Work]:
         radius = max(1, int(3.5 * self.sigma + 0.5))
         taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.sigma) ** 2)
         arguments = (fixed, moved, mask, valid, taps / taps.sum(), volumetric, self.k1**2, self.k2**2, values)
-        run_lanes(_ssim, len(values), *arguments, threads=threads)
+        return [(_ssim, *arguments)]
 
 
 SIMILARITY = SSIM

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regenv.core._types import DOUBLE, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
-from regenv.core.lanes import run_lanes
+from regenv.core.lanes import Work
 from regenv.core.similarity._base import Similarity
 
 
@@ -62,7 +62,7 @@ class TruncatedSSD(Similarity):
         if not self.limit > 0:
             raise ValueError(f"the limit of truncated_ssd must be positive, got {self.limit}")
 
-    def _values(
+    def _work(
         self,
         fixed: NDArray[np.float32],
         moved: NDArray[np.float32],
@@ -70,10 +70,9 @@ class TruncatedSSD(Similarity):
         valid: NDArray[np.uint8],
         volumetric: bool,
         state: NDArray[np.generic],
-        threads: int | None,
         values: FloatArray,
-    ) -> None:
-        run_lanes(_truncated, len(values), fixed, moved, mask, valid, self.limit, values, threads=threads)
+    ) -> list[Work]:
+        return [(_truncated, fixed, moved, mask, valid, self.limit, values)]
 
 
 SIMILARITY = TruncatedSSD

@@ -21,8 +21,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.ndimage import gaussian_filter1d
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
@@ -285,6 +283,8 @@ def _measure(lines: NDArray[np.float32], s: ConeBeam, rng: np.random.Generator) 
 
 def _scatter(primary: NDArray[np.float32], s: ConeBeam) -> NDArray[np.float32]:
     """A smooth background whose ratio to the primary is ``s.scatter`` behind the thickest tenth."""
+    from scipy.ndimage import gaussian_filter1d
+
     source = primary * -np.log(np.clip(primary, 1e-6, 1))
     width = 45.0 / s.pixel_mm
     step = 4
@@ -361,6 +361,8 @@ def _parker(beta: NDArray[np.float64], gamma: NDArray[np.float64], arc: float) -
 
 def _ramp(rows: NDArray[np.float32], pitch: float, smoothing: float) -> NDArray[np.float32]:
     """Ramp-filters along the detector's columns, rows continued by a falling cosine on both sides."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
     n = rows.shape[1]
     pad = n // 2
     length = next_fast_len(2 * (n + 2 * pad), real=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
@@ -54,6 +53,8 @@ def slice_profile(
         sigma: Standard deviation of the Gaussian point spread.
         width: Width of the box that it is convolved with (a slice's thickness).
     """
+    from scipy.special import erf
+
     position = first + step * np.arange(size_out)[:, None]
     offset = position - np.arange(size_in)[None, :]
     # variance of linear interpolation, so that a narrow kernel still covers its neighbours

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
@@ -113,6 +112,8 @@ def add_noise(image: Image, rng: np.random.Generator, sd: float) -> np.ndarray:
     Returns:
         float32 of the image's shape.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     array = image.array
     sx = image.grid.spacing[0]
     # mm of water along each row

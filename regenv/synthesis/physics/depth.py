@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray
@@ -118,6 +117,8 @@ def _flying_pixels(
     exact: FloatArray, seen: NDArray[np.bool_], s: DepthSensor, rng: np.random.Generator
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Distances with mixed pixels at jumps, and which are lost there."""
+    from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
+
     near = minimum_filter(np.where(seen, exact, np.inf), 3)
     far = maximum_filter(np.where(seen, exact, -np.inf), 3)
     jump = np.isfinite(near) & np.isfinite(far) & (far - near > 40.0)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +38,8 @@ def film(soft: Floats, bone: Floats, pixel_mm: float, rng: np.random.Generator) 
     Returns:
         ``(H, W)`` log attenuation, about 0 to 5: dense tissue is bright.
     """
+    from scipy.ndimage import gaussian_filter
+
     primary = np.zeros(soft.shape, np.float32)
     hard = float(rng.uniform(0, 1))
     for _, low, high, water, dense in _SPECTRUM:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from regenv.core.geometry import Grid
 from regenv.core.image import Image
@@ -180,6 +179,8 @@ def activity(anatomy: Anatomy, uptake: Uptake, lesions: tuple[Lesion, ...] = ())
 
 def _breathe(array: NDArray[np.float32], anatomy: Anatomy, way_mm: float) -> NDArray[np.float32]:
     """The mean over a breath: organs near the diaphragm move along z, the chest wall and the spine stay."""
+    from scipy.ndimage import uniform_filter
+
     dome = np.flatnonzero((anatomy.organ == Organ.LIVER).any(axis=(1, 2)))
     if len(dome) == 0 or way_mm <= 0:
         return array

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
 
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
@@ -192,6 +191,8 @@ def _expose(
     soft: Floats, bone: Floats, metals: Floats, camera: Camera, s: XRay, rng: np.random.Generator
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Log attenuation ``(H, W)`` and the field, from mm of water of two tissues and the metals' transmission."""
+    from scipy.ndimage import gaussian_filter
+
     primary = np.zeros(soft.shape, np.float32)
     for (_, share, water, dense, _, _), metal in zip(_SPECTRUM, metals, strict=True):
         primary += np.float32(share) * np.exp(-np.float32(water) * (soft + np.float32(dense) * bone)) * metal
@@ -213,6 +214,8 @@ def _expose(
 
 def _scatter(primary: Floats, pitch: float) -> Floats:
     """Scatter over the whole detector, with a median of 1 where the primary is attenuated."""
+    from scipy.ndimage import gaussian_filter
+
     p = np.clip(primary, 1e-6, 1)
     source = p * -np.log(p)
     step = max(1, int(6.0 / pitch))

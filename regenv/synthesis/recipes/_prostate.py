@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from regenv.core.geometry import FloatArray, Grid, transform_points
 from regenv.core.image import Image
@@ -42,6 +41,8 @@ def region_mask(warp: SwollenWarp, grid: Grid, moved: Displace | None = None) ->
 
     The distance is interpolated between points 2.5 mm apart.
     """
+    from scipy.ndimage import map_coordinates
+
     coarse = Grid.centred((41, 41, 41 if not isinstance(warp, PlaneWarp) else 3), (2.5, 2.5, 2.5))
     distance = Image(gland_distance(*warp.template_coordinates(coarse)), coarse, "distance", 99.0)
     if moved is None:

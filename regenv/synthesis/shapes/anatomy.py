@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from regenv.data.frames import random_rotation
@@ -41,13 +40,15 @@ class Anatomy:
 
 def _band_noise(rng: np.random.Generator, wavelength: float, width: float = 0.35) -> FloatVolume:
     """Unit-variance Gaussian noise whose wavelengths (voxels) lie around ``wavelength``."""
+    from scipy.fft import irfftn, rfftn
+
     n = SIZE
     f = np.fft.fftfreq(n).astype(np.float32)
     r = np.sqrt(f[:, None, None] ** 2 + f[None, :, None] ** 2 + np.fft.rfftfreq(n).astype(np.float32) ** 2)
     centre = 1.0 / wavelength
     gain = np.exp(-0.5 * ((r - centre) / (width * centre)) ** 2)
-    noise = scipy.fft.rfftn(rng.standard_normal((n, n, n), dtype=np.float32))
-    volume = scipy.fft.irfftn(noise * gain, s=(n, n, n)).astype(np.float32)
+    noise = rfftn(rng.standard_normal((n, n, n), dtype=np.float32))
+    volume = irfftn(noise * gain, s=(n, n, n)).astype(np.float32)
     return (volume / max(float(volume.std()), 1e-6)).astype(np.float32)
 
 
