@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +23,7 @@ def pack(pair: ImagePair) -> dict[str, NDArray[Any]]:
     """The pair's arrays by name; images as int16, whole numbers exactly, others to 1/32767 of their range."""
     arrays: dict[str, NDArray[Any]] = {}
     for role, image, mask in (("fixed", pair.fixed, pair.fixed_mask), ("moving", pair.moving, pair.moving_mask)):
-        arrays[f"{role}_image"], arrays[f"{role}_scale"] = _as_int16(image)
-        arrays[f"{role}_grid"] = _grid_rows(image.grid)
-        arrays[f"{role}_modality"] = np.array(image.modality)
+        arrays.update(pack_image(role, image))
         if mask is not None:
             arrays[f"{role}_mask"] = mask
     if pair.alignment is not None:
@@ -50,12 +49,7 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> ImagePair:
     """The pair of :func:`pack`."""
     images, masks = [], []
     for role in ("fixed", "moving"):
-        low, step, background = (float(v) for v in arrays[f"{role}_scale"])
-        array = arrays[f"{role}_image"].astype(np.float32)
-        if (low, step) != (0.0, 1.0):
-            array = array * np.float32(step) + np.float32(low)
-        grid = _grid(arrays[f"{role}_grid"], array.shape[::-1])
-        images.append(Image(array, grid, str(arrays[f"{role}_modality"].item()), background))
+        images.append(unpack_image(role, arrays))
         masks.append(arrays.get(f"{role}_mask"))
     cameras: list[Camera] = []
     while (rows := arrays.get(f"camera_{len(cameras)}")) is not None:
@@ -75,6 +69,27 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> ImagePair:
     thick = float(arrays["slice_mm"]) if "slice_mm" in arrays else None
     given = arrays.get("alignment")
     return ImagePair("", "", fixed, moving, masks[0], masks[1], truth, given, tuple(cameras), thick)
+
+
+def pack_image(role: str, image: Image) -> dict[str, NDArray[Any]]:
+    """An image's arrays by name, each of which begins with its role; voxels as in :func:`pack`."""
+    voxels, scale = _as_int16(image)
+    return {
+        f"{role}_image": voxels,
+        f"{role}_scale": scale,
+        f"{role}_grid": _grid_rows(image.grid),
+        f"{role}_modality": np.array(image.modality),
+    }
+
+
+def unpack_image(role: str, arrays: Mapping[str, NDArray[Any]]) -> Image:
+    """The image of :func:`pack_image`."""
+    low, step, background = (float(v) for v in arrays[f"{role}_scale"])
+    array = arrays[f"{role}_image"].astype(np.float32)
+    if (low, step) != (0.0, 1.0):
+        array = array * np.float32(step) + np.float32(low)
+    grid = _grid(arrays[f"{role}_grid"], array.shape[::-1])
+    return Image(array, grid, str(arrays[f"{role}_modality"].item()), background)
 
 
 def bytes_held(pair: ImagePair) -> int:

@@ -19,10 +19,14 @@ from regenv.data.frames import case_generator
 from regenv.data.packing import pack, unpack
 from regenv.data.pair import ImagePair
 from regenv.errors import check_option
-from regenv.synthesis.procedural import Procedural, subject_seed
+from regenv.synthesis.patient import Retake, pack_patient, unpack_patient
+from regenv.synthesis.procedural import Procedural, Whole, subject_seed
 from regenv.synthesis.recipe import get_recipe
+from regenv.synthesis.variation import retaken
 
 CASES = {"validation": 16, "test": 200}
+
+_PATIENT_VERSION = 1  # of what is kept of patients of whom images are taken anew
 
 
 class PhantomDataset(Procedural):
@@ -71,15 +75,31 @@ class PhantomDataset(Procedural):
         """See :class:`regenv.synthesis.procedural.Procedural`; the recipe's."""
         return self.recipe.crop_fixed, self.recipe.crop_moving
 
-    def whole(self, number: int) -> ImagePair:
+    def whole(self, number: int) -> Whole:
         """See :class:`regenv.synthesis.procedural.Procedural`."""
-        return unpack(self._kept(number))
+        arrays = self._kept(number)
+        return Whole(unpack(arrays), unpack_patient(arrays))
+
+    def _vary(self, whole: Whole, rng: np.random.Generator) -> ImagePair:
+        retake = self._retake
+        if retake is None or whole.patient is None:
+            return super()._vary(whole, rng)
+        return retaken(whole.pair, whole.patient, retake.take, self.field_of_view, rng)
+
+    @property
+    def _retake(self) -> Retake | None:
+        """How fixed images are taken anew; None where they are not a camera's, or none is varied."""
+        return self.recipe.retake if self.split == "train" else None
 
     def _generator(self, *case: object) -> np.random.Generator:
         return case_generator(self._family, self.field_of_view, self.split, *case)
 
     def _make(self, number: int) -> dict[str, NDArray[Any]]:
-        return pack(self.recipe.make(subject_seed(self.split, number), self.modalities, self.field_of_view))
+        which = subject_seed(self.split, number), self.modalities, self.field_of_view
+        if self._retake is None:
+            return pack(self.recipe.make(*which))
+        pair, patient = self._retake.make(*which)
+        return pack(pair) | pack_patient(patient)
 
     def _what(self, number: int) -> str:
         return f"{self._family} {self.field_of_view} {self.split} {number}"
@@ -92,6 +112,7 @@ class PhantomDataset(Procedural):
             seed=subject_seed(self.split, number),
             modalities=self.modalities,
             field_of_view=self.field_of_view,
+            **({} if self._retake is None else {"patient": _PATIENT_VERSION}),
         )
 
     def _physics(self) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from regenv.data.cache import MemoryCache, cached, is_cached, keep
@@ -16,6 +17,7 @@ from regenv.data.frames import with_random_frame
 from regenv.data.packing import bytes_held
 from regenv.data.pair import ImagePair
 from regenv.errors import OptionError, check_option
+from regenv.synthesis.patient import Patient
 from regenv.synthesis.variation import varied
 from regenv.synthesis.workers import want
 
@@ -34,6 +36,23 @@ def subject_seed(split: str, number: int) -> int:
     if split == "train":
         return number if number < _SPLIT_SEEDS else _FAR_SEEDS + number
     return SPLITS.index(split) * _SPLIT_SEEDS + number
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A subject before it gets a frame.
+
+    Attributes:
+        pair: Its images and truth.
+        patient: Whom a camera took the fixed image of, where that is varied; else None.
+    """
+
+    pair: ImagePair
+    patient: Patient | None = None
+
+    def bytes_held(self) -> int:
+        """Memory that it takes."""
+        return bytes_held(self.pair) + (0 if self.patient is None else self.patient.bytes_held())
 
 
 class Procedural:
@@ -84,7 +103,7 @@ class Procedural:
             self.ids = tuple(f"{stem}-{split}-{i:04d}" for i in range(cases[split]))
             self.subjects = tuple(f"{who}-{split}-{i % SUBJECTS[split]:02d}" for i in range(cases[split]))
         self.spec = {**spec, "split": split}
-        self._held: MemoryCache[ImagePair] = MemoryCache(HELD_BYTES)
+        self._held: MemoryCache[Whole] = MemoryCache(HELD_BYTES)
 
     def load(self, index: int) -> ImagePair:
         """Pair ``index``, the same always and everywhere."""
@@ -93,11 +112,10 @@ class Procedural:
         pair_id, subject = self.ids[index], self.subjects[index]
         variation, number = divmod(index, SPAN)
         number = number if self.split == "train" else index % SUBJECTS[self.split]
-        whole = self._held.get(number, lambda: self.whole(number), bytes_held)
+        whole = self._held.get(number, lambda: self.whole(number), Whole.bytes_held)
         rng = self._generator(number, "variation", variation) if variation else self._generator(index)
-        if variation:
-            whole = varied(whole, rng, self.mirrors)
-        return replace(with_random_frame(whole, rng, max_crop=self.max_crop), id=pair_id, subject=subject)
+        pair = self._vary(whole, rng) if variation else whole.pair
+        return replace(with_random_frame(pair, rng, max_crop=self.max_crop), id=pair_id, subject=subject)
 
     def prepare(self) -> None:
         """Has the validation split's subjects made in the background.
@@ -134,9 +152,13 @@ class Procedural:
         """Largest share of an axis that a case cuts from either end of the fixed and of the moving image."""
         raise NotImplementedError
 
-    def whole(self, number: int) -> ImagePair:
+    def whole(self, number: int) -> Whole:
         """A subject before it gets a frame."""
         raise NotImplementedError
+
+    def _vary(self, whole: Whole, rng: np.random.Generator) -> ImagePair:
+        """A variation of a subject, before it gets a frame."""
+        return varied(whole.pair, rng, self.mirrors)
 
     def _generator(self, *case: object) -> Any:
         """The generator that decides a case's frame and crops."""

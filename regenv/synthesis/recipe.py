@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from regenv.data.pair import ImagePair
 from regenv.errors import OptionError, near_miss
+from regenv.synthesis.patient import Retake
 
 MAX_CROP = 0.15
 
@@ -35,6 +36,7 @@ class Recipe:
             to stay centred on the anatomy.
         crop_moving: The same of the moving image.
         mirrors: Whether a patient's mirror image could be a patient: not where the heart or the liver is seen.
+        retake: Where the fixed image is a camera's: how it is taken anew of a varied patient.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Recipe:
     crop_fixed: float = MAX_CROP
     crop_moving: float = MAX_CROP
     mirrors: bool = False
+    retake: Retake | None = None
 
 
 def recipe_names() -> tuple[str, ...]:

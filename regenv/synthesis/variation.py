@@ -6,8 +6,10 @@ and its partner q come to lie at W^-1(p) and A W^-1 A^-1(q): the true transform 
 masks and label maps are carried along exactly. What is known only as points (a deformation) is fitted again where it
 is used.
 
-Radiographs and depth maps would have to be rendered anew from a warped patient: pairs with cameras get another contrast
-and noise only, beside the frame and crops that every case gets.
+Radiographs and depth maps are not warped but taken anew. There W acts on the moving image's space, the patient's: the
+moving image becomes m o W and so does the whole patient, of whom it shows a part; implants go with the patient. The
+pair's cameras then take the fixed image of that patient in the true pose T, with another exposure, sensor or cover: a
+point q of the moving image comes to lie at W^-1(q), its partner in the world at T^-1 W^-1(q), and T stays as it is.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from regenv.core.image import Image
 from regenv.data.frames import inside
 from regenv.data.pair import ImagePair, Truth
 from regenv.modality import get_modality
+from regenv.synthesis.patient import Patient, Take
 
 F = TypeVar("F", bound=np.floating[Any])
 
@@ -48,6 +51,9 @@ _BEND = 0.3
 _NOISE = 0.03
 _HU_GAIN = 0.03
 _HU_NOISE = 12.0
+
+_AS_IT_IS = np.array([-1000.0, 1.0, -1e6, 1e9, 0.0, 0.0], np.float32)  # a tone, see draw_tone
+_ROOM_MM = 40.0  # that a whole patient may grow at either side
 
 
 @dataclass(frozen=True)
@@ -102,17 +108,76 @@ def varied(pair: ImagePair, rng: np.random.Generator, mirrors: bool = False) -> 
         pair: With its truth, before it gets a frame and crops; arrays are not modified.
         rng: Decides all.
         mirrors: Whether half of the variations are the patient's mirror image.
+
+    Raises:
+        ValueError: If the pair has cameras, see :func:`retaken`.
     """
+    if pair.cameras:
+        raise ValueError(f"pair {pair.id!r} has cameras: its fixed image is taken anew of a varied patient, not warped")
     if mirrors and rng.random() < 0.5:
         pair = mirrored(pair, np.arange(pair.ndim) == 0)
     tones = draw_tone(pair.fixed, rng), draw_tone(pair.moving, rng)
-    if pair.cameras:
-        return replace(pair, fixed=_resampled(pair.fixed, None, None, None, tones[0], rng)[0])
     return warped(pair, draw_warp(pair.fixed.grid, rng), rng, tones)
 
 
+def retaken(pair: ImagePair, patient: Patient, take: Take, field_of_view: str, rng: np.random.Generator) -> ImagePair:
+    """A variation of a pair with cameras, in the same frame: the fixed image is taken anew of the warped patient.
+
+    Args:
+        pair: With its true transform, before it gets a frame and crops; arrays are not modified.
+        patient: Whom the fixed image was taken of.
+        take: How.
+        field_of_view: The recipe's.
+        rng: Decides all.
+
+    Raises:
+        ValueError: If the true transform is not known.
+    """
+    truth = pair.truth
+    if truth is None or truth.transform is None:
+        raise ValueError(f"pair {pair.id!r} has no true transform, in which its fixed image could be taken anew")
+    to_world = np.linalg.inv(truth.transform)
+    warp = draw_warp(pair.moving.grid, rng)
+    moving, moving_mask, labels_moving = _resampled(
+        pair.moving,
+        pair.moving_mask,
+        truth.labels_moving,
+        warp,
+        draw_tone(pair.moving, rng),
+        rng,
+        held=_across(pair.moving.grid),
+    )
+    fixed, fixed_mask = take(warped_patient(patient, warp), pair.cameras, truth.transform, field_of_view, rng)
+    landmarks, points = (None if p is None else warp.inverse(p) for p in (truth.landmarks_moving, truth.points_moving))
+    carried = replace(
+        truth,
+        landmarks_fixed=None if landmarks is None else transform_points(to_world, landmarks),
+        landmarks_moving=landmarks,
+        points_fixed=None if points is None else transform_points(to_world, points),
+        points_moving=points,
+        labels_moving=labels_moving,
+    )
+    return replace(pair, fixed=fixed, moving=moving, fixed_mask=fixed_mask, moving_mask=moving_mask, truth=carried)
+
+
+def warped_patient(patient: Patient, warp: SmoothWarp) -> Patient:
+    """A patient o warp, with room to grow at the sides, cut where the warp would reach beyond the ends."""
+    hu, across = patient.hu, _across(patient.hu.grid)
+    room = np.ceil(_ROOM_MM / np.asarray(hu.grid.spacing)).astype(int) * across
+    array = np.pad(hu.array, [(n, n) for n in room[::-1].tolist()], constant_values=hu.background)
+    origin = transform_points(hu.grid.index_to_physical, -room.astype(np.float64))
+    roomy = replace(hu, array=array, grid=Grid(array.shape[::-1], hu.grid.spacing, tuple(origin), hu.grid.direction))
+    displaced = _resampled(roomy, None, None, warp, _AS_IT_IS, np.random.default_rng(0), held=across)[0]
+    return replace(patient, hu=displaced, points=warp.inverse(patient.points))
+
+
+def _across(grid: Grid) -> NDArray[np.bool_]:
+    """Which axes of a volume run across the patient, at whose sides there is air."""
+    return np.arange(3) != int(np.argmax(np.abs(grid.direction[2])))
+
+
 def draw_warp(grid: Grid, rng: np.random.Generator) -> SmoothWarp:
-    """A random warp of the space of a fixed image, which leaves the image's centre where it is."""
+    """A random warp of the space of an image, which leaves the image's centre where it is."""
     d, spacing = grid.ndim, np.asarray(grid.spacing)
     fine = (np.asarray(grid.size) >= _FINE_VOXELS) & (spacing <= _FINE_RATIO * spacing.min())
     directions = rng.standard_normal((2, _WAVES, d)) * fine
@@ -197,16 +262,21 @@ def _resampled(
     image: Image,
     mask: NDArray[np.bool_] | None,
     labels: NDArray[np.integer] | None,
-    warp: SmoothWarp | None,
+    warp: SmoothWarp,
     tone: NDArray[np.float32],
     rng: np.random.Generator,
+    held: NDArray[np.bool_] | None = None,
 ) -> tuple[Image, NDArray[np.bool_] | None, NDArray[np.integer] | None]:
-    """An image o warp, on as much of its grid as the warp maps into it, with its mask and its label map."""
+    """An image o warp, on as much of its grid as the warp maps into it, with its mask and its label map.
+
+    Along the axes ``held``, ``(d,)``, it keeps its whole grid, and its border goes on beyond it.
+    """
     from regenv.synthesis import variation_kernels as kernels
 
     grid = image.grid
-    step = np.maximum(1, (1.0 if warp is None else warp.node_mm) / np.asarray(grid.spacing)).astype(int)
+    step = np.maximum(1, warp.node_mm / np.asarray(grid.spacing)).astype(int)
     nodes, first = _displacements(grid, step, warp)
+    first = first if held is None else np.where(held, 0, first)
     size = np.asarray(grid.size) - 2 * first
     steps, origin = (np.append(a, [0] * (3 - grid.ndim)).astype(np.int64) for a in (step, first))
     steps = np.maximum(steps, 1)
@@ -235,15 +305,13 @@ def _resampled(
 
 
 def _displacements(
-    grid: Grid, step: NDArray[np.int_], warp: SmoothWarp | None
+    grid: Grid, step: NDArray[np.int_], warp: SmoothWarp
 ) -> tuple[NDArray[np.float32], NDArray[np.int_]]:
     """Displacements in voxels at every ``step``-th voxel, ``(Z, Y, X, 3)``, and how far from either end to crop."""
     d = grid.ndim
     counts = (np.asarray(grid.size) - 1) // step + 2
     nodes = np.zeros((*([1] * (3 - d)), *counts[::-1], 3), np.float32)
     crop = np.zeros(d, int)
-    if warp is None:
-        return np.repeat(nodes, 2, axis=0) if d == 2 else nodes, crop
     axes = [np.arange(n, dtype=np.float32) * s for n, s in zip(counts, step.astype(np.float32), strict=True)]
     index = np.stack(np.meshgrid(*axes[::-1], indexing="ij")[::-1], axis=-1)
     to_local = (np.linalg.inv(warp.frame) @ grid.index_to_physical).astype(np.float32)

@@ -28,6 +28,7 @@ from regenv.core.projection import depth_image
 from regenv.data.frames import case_generator
 from regenv.data.pair import ImagePair, Truth
 from regenv.synthesis.anatomy.anatomy import Anatomy
+from regenv.synthesis.patient import Patient, Retake
 from regenv.synthesis.physics.common import AIR_HU, hounsfield
 from regenv.synthesis.physics.depth import depth_camera, draw_sensor
 from regenv.synthesis.recipe import Recipe
@@ -73,6 +74,11 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     Returns:
         The pair: the world is the room, the moving image in the patient's own space, the true transform exact.
     """
+    return make_with_patient(seed, modalities, field_of_view)[0]
+
+
+def make_with_patient(seed: int, modalities: tuple[str, str], field_of_view: str) -> tuple[ImagePair, Patient]:
+    """As :func:`make`, with whom the depth image was taken of."""
     from regenv.synthesis.anatomy.torso import torso
 
     anatomy = torso(seed, _ANATOMY_MM, "torso")
@@ -80,7 +86,32 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     hu = hounsfield(anatomy)
     camera = draw_camera(rng)
     world_to_patient = _lie_down(anatomy, rng)
-    table = _draw_table(anatomy, world_to_patient, rng)
+    patient = _draw_table(anatomy, hu, rng)
+    fixed, fixed_mask = take(patient, (camera,), world_to_patient, field_of_view, rng)
+    moving = _ct(hu, rng)
+    truth = _truth(anatomy, moving.grid, world_to_patient)
+    pair = ImagePair("", "", fixed, moving, fixed_mask, moving.array > SKIN_HU, truth, cameras=(camera,))
+    return pair, patient
+
+
+def take(
+    patient: Patient,
+    cameras: tuple[Camera, ...],
+    world_to_patient: FloatArray,
+    field_of_view: str,
+    rng: np.random.Generator,
+) -> tuple[Image, NDArray[np.bool_]]:
+    """A depth image of a patient on a table, by a sensor that is drawn, and where it shows what the CT shows.
+
+    Args:
+        patient: Its point is one of the table's surface, its number half the table's width.
+        cameras: The camera.
+        world_to_patient: ``(4, 4)``.
+        field_of_view: What the patient wears or lies under, which is drawn.
+        rng: Draws cover, sensor and noise.
+    """
+    (camera,), hu = cameras, patient.hu
+    table = _table(patient, world_to_patient)
     skin = _patient_goes_on(hu)
     bare, on_skin = depth_image(skin, camera, SKIN_HU, world_to_patient)
     surface, on_surface = bare, on_skin
@@ -93,24 +124,14 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     way /= np.linalg.norm(way, axis=-1, keepdims=True)
     scene = np.where(on_surface, surface, np.inf)
     behind = np.minimum(table.distance(camera.source, way), table.distance(camera.source, way, _FLOOR_MM))
-    patient = scene < behind
+    before = scene < behind
     scene = np.minimum(scene, behind)
     seen = np.isfinite(scene)
-    nearest = float(scene[patient].min())
+    nearest = float(scene[before].min())
     # the working range ends above the floor
     fixed = depth_camera(np.where(seen, scene, 0), seen & (scene < nearest + 600), camera, rng, draw_sensor(rng))
-    inside = _in_scan(camera.source + bare[..., None] * way, hu.grid, world_to_patient) & on_skin & patient
-    moving = _ct(hu, rng)
-    return ImagePair(
-        "",
-        "",
-        fixed,
-        moving,
-        inside[None] & (fixed.array > 0),
-        moving.array > SKIN_HU,
-        _truth(anatomy, moving.grid, world_to_patient),
-        cameras=(camera,),
-    )
+    inside = _in_scan(camera.source + bare[..., None] * way, hu.grid, world_to_patient) & on_skin & before
+    return fixed, inside[None] & (fixed.array > 0)
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
@@ -138,14 +159,18 @@ def _lie_down(anatomy: Anatomy, rng: np.random.Generator) -> FloatArray:
     return matrix
 
 
-def _draw_table(anatomy: Anatomy, world_to_patient: FloatArray, rng: np.random.Generator) -> _Table:
-    """A table under the patient's back, level with the patient, who presses into its mattress by some mm."""
+def _draw_table(anatomy: Anatomy, hu: Image, rng: np.random.Generator) -> Patient:
+    """The patient, with a table under the back, level with the patient, who presses into its mattress by some mm."""
     back = [int(np.flatnonzero(rows)[-1]) for rows in np.asarray(anatomy.body.any(axis=2)) if rows.any()]
     y = anatomy.grid.origin[1] + anatomy.grid.spacing[1] * float(np.quantile(back, 0.9)) - rng.uniform(0, 12)
-    to_world: FloatArray = np.linalg.inv(world_to_patient).astype(np.float64)
     middle = anatomy.grid.centre
-    point = transform_points(to_world, np.array([middle[0], y, middle[2]]))
-    return _Table(point, to_world[:3, :3], float(rng.uniform(240, 320)))
+    return Patient(hu, np.array([[middle[0], y, middle[2]]]), np.array([rng.uniform(240, 320)]))
+
+
+def _table(patient: Patient, world_to_patient: FloatArray) -> _Table:
+    """The table that a patient lies on, in the world."""
+    to_world: FloatArray = np.linalg.inv(world_to_patient).astype(np.float64)
+    return _Table(transform_points(to_world, patient.points[0]), to_world[:3, :3], float(patient.numbers[0]))
 
 
 def _patient_goes_on(hu: Image) -> Image:
@@ -291,4 +316,5 @@ RECIPE = Recipe(
     make=make,
     crop_fixed=0.0,
     crop_moving=0.05,
+    retake=Retake(make_with_patient, take),
 )

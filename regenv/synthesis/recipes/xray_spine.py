@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regenv.core.camera import Camera
 from regenv.core.geometry import FloatArray, Grid, transform_points
@@ -28,6 +29,7 @@ from regenv.synthesis.anatomy.anatomy import Anatomy
 from regenv.synthesis.anatomy.points import between_voxels
 from regenv.synthesis.anatomy.subject import Subject
 from regenv.synthesis.anatomy.warp import Warp
+from regenv.synthesis.patient import Patient, Retake
 from regenv.synthesis.physics.common import hounsfield
 from regenv.synthesis.physics.xray import Cylinder, draw_xray, xray
 from regenv.synthesis.recipe import Recipe
@@ -39,6 +41,7 @@ PIXELS, PITCH_MM = 192, 1.6
 _ANATOMY_MM = 2.4
 _TILT_DEG = 12.0
 _OFFSET_MM = 25.0
+_METALS = ("titanium", "steel")
 
 
 def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePair:
@@ -52,6 +55,11 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     Returns:
         The pair: the world is the room, the moving image in the patient's own space, the true transform exact.
     """
+    return make_with_patient(seed, modalities, field_of_view)[0]
+
+
+def make_with_patient(seed: int, modalities: tuple[str, str], field_of_view: str) -> tuple[ImagePair, Patient]:
+    """As :func:`make`, with whom the radiographs were taken of."""
     from regenv.synthesis.anatomy.torso import torso
 
     anatomy = torso(seed, _ANATOMY_MM, "spine")
@@ -61,20 +69,48 @@ def make(seed: int, modalities: tuple[str, str], field_of_view: str) -> ImagePai
     hu = hounsfield(anatomy)
     cameras = draw_c_arm(rng, biplane=field_of_view == "biplane")
     world_to_patient = _lie_down(middle, rng)
-    implants = draw_implants(seed, target, rng)
-    fixed, field = xray(hu, cameras, rng, world_to_patient, draw_xray(rng), implants)
+    patient = _patient(hu, draw_implants(seed, target, rng))
+    fixed, fixed_mask = take(patient, cameras, world_to_patient, field_of_view, rng)
     moving = _cone_beam(hu, middle, rng) if field_of_view == "cbct" else _ct(hu, middle, rng)
+    truth = _truth(seed, target, anatomy, moving.grid, world_to_patient)
+    pair = ImagePair("", "", fixed, moving, fixed_mask, moving.array > -300, truth, cameras=cameras)
+    return pair, patient
+
+
+def take(
+    patient: Patient,
+    cameras: tuple[Camera, ...],
+    world_to_patient: FloatArray,
+    field_of_view: str,
+    rng: np.random.Generator,
+) -> tuple[Image, NDArray[np.bool_]]:
+    """Radiographs of a patient with implants, by an exposure that is drawn, and where the patient is in them.
+
+    Args:
+        patient: Its points are the implants' ends, see :func:`implants_of`.
+        cameras: Positions of the C-arm.
+        world_to_patient: ``(4, 4)``.
+        field_of_view: Of no account.
+        rng: Draws exposure and noise.
+    """
+    fixed, field = xray(patient.hu, cameras, rng, world_to_patient, draw_xray(rng), implants_of(patient))
     seen = field & (fixed.array > 0.35)  # behind the patient, not beside it
-    return ImagePair(
-        "",
-        "",
-        fixed,
-        moving,
-        seen if np.count_nonzero(seen) > 0.2 * seen.size else field,
-        moving.array > -300,
-        _truth(seed, target, anatomy, moving.grid, world_to_patient),
-        cameras=cameras,
-    )
+    return fixed, seen if np.count_nonzero(seen) > 0.2 * seen.size else field
+
+
+def _patient(hu: Image, implants: list[Cylinder]) -> Patient:
+    ends = np.array([end for c in implants for end in (c.start, c.end)], dtype=np.float64).reshape(-1, 3)
+    numbers = [number for c in implants for number in (c.radius_mm, _METALS.index(c.metal))]
+    return Patient(hu, ends, np.array(numbers, dtype=np.float64))
+
+
+def implants_of(patient: Patient) -> list[Cylinder]:
+    """The implants of a patient, who carries them along when varied."""
+    ends, numbers = patient.points.reshape(-1, 2, 3), patient.numbers.reshape(-1, 2)
+    return [
+        Cylinder(start, end, float(radius), _METALS[int(metal)])
+        for (start, end), (radius, metal) in zip(ends, numbers, strict=True)
+    ]
 
 
 def draw_c_arm(rng: np.random.Generator, biplane: bool) -> tuple[Camera, ...]:
@@ -269,4 +305,5 @@ RECIPE = Recipe(
     make=make,
     crop_fixed=0.0,
     crop_moving=0.04,
+    retake=Retake(make_with_patient, take),
 )

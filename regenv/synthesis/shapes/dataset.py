@@ -12,7 +12,7 @@ from regenv.core.image import Image
 from regenv.data.cache import digest
 from regenv.data.frames import MAX_CROP, case_generator
 from regenv.data.pair import ImagePair, Truth
-from regenv.synthesis.procedural import Procedural, subject_seed
+from regenv.synthesis.procedural import Procedural, Whole, subject_seed
 from regenv.synthesis.shapes import variants
 from regenv.synthesis.shapes.acquisition import Acquisition, acquire, draw_contrasts, make_pools
 from regenv.synthesis.shapes.anatomy import SIZE, TABLE, VERSION, Anatomy, make_anatomy
@@ -68,9 +68,9 @@ class ShapesDataset(Procedural):
         plain = self.ndim == 3 and self._slabs == 0 and self._population is None
         return (MAX_CROP if plain else 0.0), MAX_CROP
 
-    def whole(self, number: int) -> ImagePair:
+    def whole(self, number: int) -> Whole:
         """See :class:`regenv.synthesis.procedural.Procedural`."""
-        return self._variant(self._subject(number), number)
+        return Whole(self._variant(self._subject(number), number))
 
     def _variant(self, whole: ImagePair, number: int) -> ImagePair:
         """The subject as this kind of environment needs it; the same for all of its cases."""
