@@ -23,6 +23,7 @@ class PQNConfig:
         hidden: Units of its fully connected layer.
         dueling: Values as that of the state and the actions' advantages.
         double: Two heads; each learns from what the other thinks of its best action (van Hasselt, NeurIPS 2010).
+        shift: Pixels by which both images are moved, four ways, where the trained network acts; it takes the mean.
         num_envs: Lanes of the batched environment.
         rollout: Steps of every lane between two updates.
         total_steps: Steps of all lanes together.
@@ -50,6 +51,7 @@ class PQNConfig:
     hidden: int
     dueling: bool
     double: bool
+    shift: int
     num_envs: int
     rollout: int
     total_steps: int
@@ -73,6 +75,8 @@ class PQNConfig:
         for name in ("gamma", "trace", "exploration_final", "exploration_fraction", "stop_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)!r}")
+        if isinstance(self.shift, bool) or not isinstance(self.shift, int) or self.shift < 0:
+            raise ValueError(f"shift must be a whole number of pixels, or 0, got {self.shift!r}")
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")

@@ -27,6 +27,8 @@ class NetworkConfig:
         dueling: Values as that of the state and the actions' advantages (Wang et al., ICML 2016).
         heads: Independent estimates; 2 for double targets.
         pairs: Slices, or single images, of which a pair is seen (or a difference): all pass through the same layers.
+        shift: Pixels by which both images of a pair are moved, to all four corners, where the network acts: it takes
+            the mean of the values, in which the errors of single places average out. 0 for not at all.
 
     Raises:
         ValueError: If a value is out of range; the message names it.
@@ -41,6 +43,7 @@ class NetworkConfig:
     dueling: bool = True
     heads: int = 1
     pairs: int = 1
+    shift: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in BODIES:
@@ -87,8 +90,9 @@ class QNetwork(nn.Module):
         return values.transpose(0, 1)
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Observations ``(B, C, H, W)`` to action values ``(B, actions)``, the mean of the heads."""
-        return self.estimates(observation).mean(0)
+        """Observations ``(B, C, H, W)`` to action values ``(B, actions)``, the mean of heads and shifts."""
+        views = _shifted(_numbers(observation), self.config.shift) if self.config.shift else [observation]
+        return torch.stack([self.estimates(view).mean(0) for view in views]).mean(0)
 
 
 class Nature(nn.Module):
@@ -151,10 +155,22 @@ def _normalised(convolution: nn.Conv2d) -> tuple[nn.Module, ...]:
     return convolution, nn.GroupNorm(1, convolution.out_channels), nn.ReLU()
 
 
+def _numbers(images: Tensor) -> Tensor:
+    """Images, uint8 or in [0, 1], as numbers in [0, 1]."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
 def _values(images: Tensor) -> Tensor:
     """Images, uint8 or in [0, 1], as numbers about 0, in the memory order in which a CPU convolves them fastest."""
-    numbers = images.float() / 255 if images.dtype == torch.uint8 else images
-    return (numbers - 0.5).contiguous(memory_format=torch.channels_last)
+    return (_numbers(images) - 0.5).contiguous(memory_format=torch.channels_last)
+
+
+def _shifted(images: Tensor, pixels: int) -> list[Tensor]:
+    """Images ``(B, C, H, W)`` moved towards each corner; what comes in repeats the edge."""
+    height, width = images.shape[2:]
+    wide = F.pad(images, (pixels,) * 4, mode="replicate")
+    corners = [(y, x) for y in (0, 2 * pixels) for x in (0, 2 * pixels)]
+    return [wide[:, :, y : y + height, x : x + width] for y, x in corners]
 
 
 def _joined(features: Tensor, pairs: int) -> Tensor:

@@ -121,6 +121,7 @@ def network_config(config: PQNConfig, envs: Any) -> NetworkConfig:
         config.dueling,
         heads=1 + config.double,
         pairs=shown.shape[0] // (1 if envs.config.make_view().difference else 2),
+        shift=config.shift,
     )
 
 

@@ -157,15 +157,15 @@ def test_pairs_of_slices_pass_through_the_same_layers(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["nature", "correlation"])
 @pytest.mark.parametrize("shape", [(2, 96, 96), (6, 64, 64)])
 def test_networks_are_cheap(kind: str, shape: tuple[int, int, int]) -> None:
-    network = QNetwork(NetworkConfig(kind, shape, 17, True, pairs=shape[0] // 2))
+    network = QNetwork(NetworkConfig(kind, shape, 17, True, pairs=shape[0] // 2, shift=3 if kind == "nature" else 0))
     assert 1e6 < multiply_adds(network, shape) < 15e6
 
 
 @pytest.mark.parametrize("kind", ["nature", "correlation"])
-@pytest.mark.parametrize("heads", [1, 2])
-def test_policy_and_weight_files_act_as_the_network(tmp_path: Path, kind: str, heads: int) -> None:
+@pytest.mark.parametrize(("heads", "shift"), [(1, 0), (2, 3)])
+def test_policy_and_weight_files_act_as_the_network(tmp_path: Path, kind: str, heads: int, shift: int) -> None:
     torch.manual_seed(0)
-    network = QNetwork(NetworkConfig(kind, (6, 64, 64), 25, True, 4, 32, heads=heads, pairs=3)).eval()
+    network = QNetwork(NetworkConfig(kind, (6, 64, 64), 25, True, 4, 32, heads=heads, pairs=3, shift=shift)).eval()
     observations = torch.randint(0, 255, (9, 6, 64, 64), dtype=torch.uint8)
     observations[::2, 3:] //= 4
     with torch.no_grad():
@@ -183,6 +183,19 @@ def test_policy_and_weight_files_act_as_the_network(tmp_path: Path, kind: str, h
     np.testing.assert_array_equal(policy.act_batch(observations.numpy()), best)
     np.testing.assert_array_equal(policy.act_batch(observations[:4].numpy()), best[:4])
     assert policy.method["name"] == "pqn" and policy.method["family"] == "rl"
+
+
+def test_values_are_the_mean_over_pairs_that_are_moved_to_the_corners() -> None:
+    torch.manual_seed(0)
+    still = QNetwork(NetworkConfig("nature", (2, 40, 40), 5, True, 4, 32))
+    moving = QNetwork(NetworkConfig("nature", (2, 40, 40), 5, True, 4, 32, shift=2))
+    moving.load_state_dict(still.state_dict())
+    inner = torch.randint(0, 255, (3, 2, 36, 36), dtype=torch.uint8)
+    image = torch.nn.functional.pad(inner, (2, 2, 2, 2))  # an empty edge of two pixels: what comes in is empty too
+    with torch.no_grad():
+        corners = [still(torch.roll(image, (y, x), (2, 3))) for y in (-2, 2) for x in (-2, 2)]
+        torch.testing.assert_close(moving(image), torch.stack(corners).mean(0))
+        torch.testing.assert_close(moving.estimates(image), still.estimates(image))
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
@@ -218,6 +231,7 @@ def test_every_id_can_be_trained_on(env_id: str) -> None:
         ("epochs", 0, "epochs must be a whole number of at least 1, got 0"),
         ("learning_rate", -1.0, "learning_rate must be positive, got -1.0"),
         ("stop_share", 0.0, "stop_share must be over 0"),
+        ("shift", -1, "shift must be a whole number of pixels, or 0, got -1"),
         ("minibatches", 100, "at most num_envs"),
         ("gama", 0.9, "did you mean 'gamma'"),
     ],
