@@ -24,9 +24,10 @@ def measure(
     split: str = "validation",
     dataset: str | Dataset = "phantom",
     subjects: int | None = None,
+    first: int = 0,
 ) -> dict[str, Any]:
     """Plays episodes and sums them up: :func:`played` and :func:`summary`."""
-    return summary(played(agent, env_id, episodes, split, dataset, subjects))
+    return summary(played(agent, env_id, episodes, split, dataset, subjects, first))
 
 
 def played(
@@ -36,6 +37,7 @@ def played(
     split: str = "validation",
     dataset: str | Dataset = "phantom",
     subjects: int | None = None,
+    first: int = 0,
 ) -> list[Played]:
     """Plays episodes seeded 0, 1, ...
 
@@ -45,8 +47,9 @@ def played(
         episodes: How many.
         split: ``"validation"``: on the test split the truth is withheld, and it belongs to the leaderboard.
         dataset: Name of a data set, or one whose split counts.
-        subjects: Of embedded training subjects, which have no end: the first so many, one after the other, each time in
-            another variation.
+        subjects: Of embedded training subjects, which have no end: so many, one after the other, each time in another
+            variation.
+        first: Number of the first of them.
     """
     env = gym.make(env_id, split=split, dataset=dataset, threads=1, **agent.env_kwargs)
     names = None if subjects is None else env.unwrapped.config.make_dataset(prepare=False).ids
@@ -56,7 +59,7 @@ def played(
             options = None
             if names is not None:
                 turn, subject = divmod(seed, subjects)
-                options = {"pair": names[subject + SPAN * turn]}
+                options = {"pair": names[first + subject + SPAN * turn]}
             found.append(play(agent, env, seed=seed, options=options))
             advance()
     env.close()

@@ -102,7 +102,7 @@ class SimilarityPotential:
         self._states: NDArray[Any] | None = None
         self._values = np.zeros(images.renderer.lanes)
         if not similarity.has_sums:
-            images.renderer.then = self._work
+            images.renderer.then.append(self._work)
 
     @property
     def of_case(self) -> list[NDArray]:

@@ -84,7 +84,7 @@ class Renderer:
         OptionError: If there is no such device on this machine.
 
     Attributes:
-        then: Gives work on the first level of what is rendered, done by the thread that has rendered it.
+        then: Each gives work on the first level of what is rendered, done by the thread that has rendered it.
     """
 
     nanoseconds: ClassVar[float] = 15.0
@@ -98,7 +98,7 @@ class Renderer:
         self.view = view
         self.lanes = lanes
         self.threads = threads
-        self.then: Callable[[], Sequence[Work]] = tuple
+        self.then: list[Callable[[], Sequence[Work]]] = []
         self.cases = np.full(lanes, None, dtype=object)
         self.levels = [LevelBuffers(view, level, lanes) for level in view.levels]
         self._to_index = np.tile(np.eye(d + 1), (lanes, 1, 1))
@@ -154,7 +154,7 @@ class Renderer:
 
     def _then(self, buffers: LevelBuffers) -> Sequence[Work]:
         """What is done with a level when it is rendered."""
-        return self.then() if buffers is self.levels[0] else ()
+        return [work for give in self.then for work in give()] if buffers is self.levels[0] else []
 
     def _place(self, poses: NDArray[np.float64], lanes: Lanes) -> None:
         """Writes the matrices of some lanes from view index to moving index, of every level."""

@@ -56,7 +56,7 @@ class TorchRenderer(Renderer):
             buffers.moved_u8[lanes] = (moved.clamp(0.0, 1.0) * 255.0).round().to(self._torch.uint8).cpu().numpy()
             buffers.sums[lanes] = sums.cpu().numpy()
         some = lane_numbers(lanes, self.lanes)
-        run_lanes(in_turn, some, *self.then(), threads=self._threads(some))
+        run_lanes(in_turn, some, *self._then(self.levels[0]), threads=self._threads(some))
 
 
 def torch_device(name: str) -> Any:
