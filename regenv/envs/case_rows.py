@@ -22,7 +22,10 @@ class CaseRows:
         self._arrays: Sequence[NDArray] = ()
 
     def keep(self, lane: int, case: Case, arrays: Sequence[NDArray]) -> None:
-        """Keeps a lane's rows of the arrays ``(B, ...)``, which hold all that is its case's and nothing else."""
+        """Keeps a lane's rows of the arrays ``(B, ...)``, which hold all that is its case's and nothing else.
+
+        None may hold the case itself, which would then never be let go.
+        """
         self._arrays = arrays
         self._rows[case] = [array[lane : lane + 1].copy() for array in arrays]
 

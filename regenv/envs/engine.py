@@ -190,7 +190,7 @@ class Engine:
             require_target(case, "goal", self.withheld)
         if self._rows.recall(lane, case):
             for renderer in self._renderers:
-                renderer.recalled(lane)
+                renderer.recalled(lane, case)
         else:
             self._load(lane, case)
         self._cases[lane] = case

@@ -113,16 +113,17 @@ class Renderer:
 
     @property
     def of_case(self) -> list[NDArray]:
-        """Arrays over lanes of all that :meth:`load` sets."""
-        lanes = [self.cases, self._to_index, self._addresses, self._shapes, self._backgrounds]
+        """Arrays over lanes of all that :meth:`load` sets but :attr:`cases`, which :meth:`recalled` is given."""
+        lanes = [self._to_index, self._addresses, self._shapes, self._backgrounds]
         return [*lanes, *(array for buffers in self.levels for array in buffers.of_case)]
 
-    def recalled(self, lane: int) -> None:
-        """Told when a lane's rows of :attr:`of_case` are those of an earlier :meth:`load`."""
+    def recalled(self, lane: int, case: Case) -> None:
+        """Told when a lane's rows of :attr:`of_case` are those of an earlier :meth:`load` of a case."""
+        self.cases[lane] = case  # holds the arrays that the addresses point into
 
     def load(self, lane: int, case: Case) -> None:
         """Puts a case on a lane and renders its fixed image and mask."""
-        self.cases[lane] = case  # holds the arrays that the addresses below point into
+        self.cases[lane] = case
         scene = case.scene
         self._to_index[lane] = scene.moving_grid.physical_to_index
         self._addresses[lane] = case.moving.ctypes.data

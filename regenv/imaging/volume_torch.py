@@ -31,11 +31,11 @@ class TorchRenderer(Renderer):
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`."""
         super().load(lane, case)
-        self.recalled(lane)
+        self.recalled(lane, case)
 
-    def recalled(self, lane: int) -> None:
+    def recalled(self, lane: int, case: Case) -> None:
         """See :class:`Renderer`: takes the lane's images to the device."""
-        case = self.cases[lane]
+        super().recalled(lane, case)
         self._volumes.load(lane, case.moving, case.moving_background)
         for buffers, fixed, mask in zip(self.levels, self._fixed, self._mask, strict=True):
             fixed[lane] = self._torch.from_numpy(buffers.fixed[lane])

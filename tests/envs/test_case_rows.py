@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -49,6 +52,26 @@ def test_lanes_that_show_the_same_case_share_it_when_the_cache_has_dropped_it():
     envs.reset(options={"pair": source.ids[0], "reset_mask": np.array([False, True])})
     assert envs._engine.case(0) is envs._engine.case(1)
     assert source.held[0] <= 2
+
+
+@pytest.mark.parametrize(
+    ("env_id", "keywords"),
+    [
+        *((env_id, {}) for env_id in (*IDS, "CTCBCT-Rigid-v0")),
+        ("CTCBCT-Rigid-v0", {"reward": "dice"}),
+        ("CTCBCT-Rigid-v0", {"reward": "ncc+ngf", "reward_region": "volume"}),
+    ],
+)
+def test_a_case_that_no_lane_shows_any_more_is_let_go(env_id, keywords):
+    envs = gym.make_vec(env_id, num_envs=2, split="validation", **keywords).unwrapped
+    source = envs._engine.source
+    source._prepared.max_bytes = 1  # the case used last and no other
+    envs.reset(seed=0, options={"pair": source.ids[0]})
+    first = weakref.ref(envs._engine.case(0))
+    envs.reset(options={"pair": source.ids[1]})
+    envs.step(np.zeros(2, int))
+    gc.collect()
+    assert first() is None and source.held[0] == 1
 
 
 def test_the_case_that_a_lane_moves_on_to_is_prepared_before():
