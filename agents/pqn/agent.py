@@ -89,20 +89,26 @@ def load(path: Path) -> tuple[QNetwork, dict[str, Any]]:
     return network.eval(), metadata
 
 
-def shipped(env_id: str) -> Path:
-    """Where the weights that ship for an id lie."""
-    return FOLDER / f"pqn_{env_id.removesuffix('-v0').replace('-', '_').lower()}.safetensors"
+def shipped(env_id: str, seed: int = 0) -> Path:
+    """Where the weights lie that ship for an id, of the run with a seed."""
+    name = f"pqn_{env_id.removesuffix('-v0').replace('-', '_').lower()}"
+    return FOLDER / (f"{name}.safetensors" if seed == 0 else f"{name}_seed{seed}.safetensors")
 
 
 def factory(seed: int = 0, env_id: str = "CTMR-Similarity2D-v0") -> PQNAgent:
-    """The agent shipped for an id, or the one whose weight file the variable ``REGENV_PQN_WEIGHTS`` names.
+    """An agent shipped for an id, or the one whose weight file the variable ``REGENV_PQN_WEIGHTS`` names.
 
     Args:
-        seed: Not used: the policy is deterministic.
+        seed: Of the training; the policy itself is deterministic.
         env_id: Which one.
+
+    Raises:
+        FileNotFoundError: If no run with that seed ships.
     """
     other = os.environ.get(WEIGHTS_VARIABLE)
-    return PQNAgent(Path(other), name=f"pqn-{Path(other).parent.name}") if other else PQNAgent(shipped(env_id))
+    if other:
+        return PQNAgent(Path(other), name=f"pqn-{Path(other).parent.name}")
+    return PQNAgent(shipped(env_id, seed))
 
 
 def ctmr_similarity2d(seed: int = 0) -> PQNAgent:

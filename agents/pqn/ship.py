@@ -1,6 +1,7 @@
 """Measures a trained run on held-out subjects and ships it: weights with their result, and a card beside them.
 
-``python -m agents.pqn.ship --run runs/pqn`` writes ``agents/weights/pqn_<id>.safetensors`` and its ``.md``.
+``python -m agents.pqn.ship --run runs/pqn`` writes ``agents/weights/pqn_<id>.safetensors`` and its ``.md``; of a seed
+other than 0 the names end in it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from regenv.files import write_atomically
 
 def card(weights: Path, metadata: Mapping[str, Any]) -> str:
     """The card, in Markdown, from a weight file's metadata."""
-    result, env_id = metadata["result"], metadata["env_id"]
+    result, env_id, seed = metadata["result"], metadata["env_id"], metadata["seed"]
+    agent = f"agents.pqn:{shipped(env_id).stem.removeprefix('pqn_')}"
     hyperparameters = "\n".join(f"| {key} | {value} |" for key, value in metadata["config"].items())
     note = f"- {metadata['note']}\n" if metadata["note"] else ""
     return f"""# PQN on {env_id}
@@ -29,10 +31,10 @@ Parallelised Q-learning (Gallici et al., ICLR 2025): learned from the gain in si
 The true transform was used neither in training nor to choose the weights, which are the last ones. Not meant for
 patients.
 
-- Weights: `{weights.name}` (run as `agents.pqn:{shipped(env_id).stem.removeprefix("pqn_")}`)
+- Weights: `{weights.name}` (run as `--agent {agent} --seed {seed}`)
 - Trained on: {metadata["training_data"]}
 - Command: `{metadata["command"]}`: {metadata["steps"]:,} steps in {metadata["minutes"]:g} minutes
-- Seed: {metadata["seed"]}; one run, so this says nothing of how much seeds differ
+- Seed: {seed}
 {note}
 ## Result
 
@@ -71,7 +73,7 @@ def ship(
     agent = PQNAgent(run / WEIGHTS)
     metadata = {**agent.metadata, "note": note}
     metadata["result"] = measure(agent, metadata["env_id"], episodes, dataset=dataset)
-    weights = weights or shipped(metadata["env_id"])
+    weights = weights or shipped(metadata["env_id"], metadata["seed"])
     save(agent.network, weights, metadata)
     path = weights.with_suffix(".md")
     write_atomically(path, card(weights, metadata).encode())

@@ -443,6 +443,9 @@ def test_shipping_measures_on_held_out_subjects_and_writes_the_card(tmp_path: Pa
     assert "512 steps" in text and "ovals" in text and "--set num_envs=8" in text
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "shipped.safetensors"))
     assert factory(seed=3).metadata["steps"] == 512
+    monkeypatch.delenv(WEIGHTS_VARIABLE)
+    with pytest.raises(FileNotFoundError, match="_seed97"):
+        factory(seed=97)
     assert method_of(agent.metadata)["training"]["seeds"] == [0]
 
 
@@ -462,10 +465,14 @@ def test_three_dimensions(tmp_path: Path) -> None:
 # What ships
 
 
-@pytest.mark.parametrize("env_id", ["CTMR-Similarity2D-v0", "CTCBCT-Rigid-v0"])
-def test_shipped_weights_do_what_their_card_says(env_id: str) -> None:
+@pytest.mark.parametrize(
+    ("env_id", "seed"),
+    [*(("CTMR-Similarity2D-v0", seed) for seed in range(3)), *(("CTCBCT-Rigid-v0", seed) for seed in range(2))],
+)
+def test_shipped_weights_do_what_their_card_says(env_id: str, seed: int) -> None:
     """On the first held-out episodes, allowing for the luck of few: two standard errors below the stated shares."""
-    agent = factory(env_id=env_id)
+    agent = factory(seed, env_id)
+    assert agent.metadata["seed"] == seed
     stated = agent.metadata["result"]
     found = measure(agent, env_id, episodes=12)
     for mm in ("5", "10"):
