@@ -465,10 +465,8 @@ def test_three_dimensions(tmp_path: Path) -> None:
 # What ships
 
 
-@pytest.mark.parametrize(
-    ("env_id", "seed"),
-    [*(("CTMR-Similarity2D-v0", seed) for seed in range(3)), *(("CTCBCT-Rigid-v0", seed) for seed in range(2))],
-)
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("env_id", ["CTMR-Similarity2D-v0", "CTCBCT-Rigid-v0"])
 def test_shipped_weights_do_what_their_card_says(env_id: str, seed: int) -> None:
     """On the first held-out episodes, allowing for the luck of few: two standard errors below the stated shares."""
     agent = factory(seed, env_id)
