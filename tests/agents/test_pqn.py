@@ -468,13 +468,14 @@ def test_three_dimensions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("env_id", ["CTMR-Similarity2D-v0", "CTCBCT-Rigid-v0"])
 def test_shipped_weights_do_what_their_card_says(env_id: str, seed: int) -> None:
-    """On the first held-out episodes, allowing for the luck of few: two standard errors below the stated shares."""
+    """On the first held-out episodes, allowing for the luck of few: two standard errors, and at least one episode."""
     agent = factory(seed, env_id)
     assert agent.metadata["seed"] == seed
     stated = agent.metadata["result"]
     found = measure(agent, env_id, episodes=12)
     for mm in ("5", "10"):
         share = stated["success"][mm]
-        assert found["success"][mm] >= share - 2 * max(share * (1 - share), 0.01) ** 0.5 / 12**0.5, (mm, found)
+        luck = max(2 * (share * (1 - share) / 12) ** 0.5, 1 / 12)
+        assert found["success"][mm] >= share - luck, (mm, found)
     assert found["harmed"] <= 1 / 12
     assert stated["episodes"] >= 96
