@@ -114,7 +114,7 @@ class Renderer:
     @property
     def of_case(self) -> list[NDArray]:
         """Arrays over lanes of all that :meth:`load` sets but :attr:`cases`, which :meth:`recalled` is given."""
-        lanes = [self._to_index, self._addresses, self._shapes, self._backgrounds]
+        lanes: list[NDArray] = [self._to_index, self._addresses, self._shapes, self._backgrounds]
         return [*lanes, *(array for buffers in self.levels for array in buffers.of_case)]
 
     def recalled(self, lane: int, case: Case) -> None:
