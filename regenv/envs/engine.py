@@ -19,7 +19,7 @@ from regenv.core.similarity import get_similarity
 from regenv.envs.case_rows import CaseRows
 from regenv.envs.cases import CaseSource
 from regenv.envs.config import Config
-from regenv.envs.rewards import Images, MeanPotential, Potential, SimilarityPotential, make_potential
+from regenv.envs.rewards import Images, Potential, SimilarityPotential, make_potential
 from regenv.envs.window import Window
 from regenv.imaging import make_renderer
 from regenv.imaging.case import Case, require_target
@@ -94,10 +94,10 @@ class Engine:
             scales=self.config.task.calibration.get("reward_scales", {}),
         )
         # The similarity in info is the reward's where that is one, or the mean of several, else the id's own.
-        self._monitor: Potential = (
+        self._monitor = (
             self.reward
-            if isinstance(self.reward, SimilarityPotential | MeanPotential)
-            else SimilarityPotential(get_similarity(self.config.task.similarity), observed)
+            if isinstance(self.reward, SimilarityPotential)
+            else SimilarityPotential([(get_similarity(self.config.task.similarity), 1.0)], observed)
         )
 
     @property

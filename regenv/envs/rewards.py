@@ -7,6 +7,7 @@ telescopes: its sum over an episode is the last value less the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -64,7 +65,6 @@ class Images:
 
     def __init__(self, renderer: Renderer, observed: bool) -> None:
         self.renderer = renderer
-        self.volumetric = renderer.view.volumetric
         self._observed = observed
 
     @property
@@ -85,88 +85,74 @@ class Images:
 
 
 class SimilarityPotential:
-    """An image similarity on the observed pixels, or on the whole view volume.
+    """An image similarity on the observed pixels, or on the whole view volume; or a weighted sum of several.
+
+    One may lead from afar and another tell the last millimetre, as mutual information and gradient information do
+    (Pluim et al., IEEE TMI 2000).
 
     Args:
-        similarity: The metric.
-        images: What it is computed on.
+        similarities: Each metric with its weight.
+        images: What they are computed on.
     """
 
     telescopes = True
     uses_truth = False
 
-    def __init__(self, similarity: Similarity, images: Images) -> None:
-        self.name = similarity.name
-        self.similarity = similarity
+    def __init__(self, similarities: Sequence[tuple[Similarity, float]], images: Images) -> None:
+        self.name = "+".join(similarity.name for similarity, _ in similarities)
         self._images = images
-        self._states: NDArray[Any] | None = None
-        self._values = np.zeros(images.renderer.lanes)
-        if not similarity.has_sums:
-            images.renderer.then.append(self._work)
+        self._terms = [(_OnImages(similarity, images.renderer), weight) for similarity, weight in similarities]
 
     @property
     def of_case(self) -> list[NDArray]:
         """See :class:`Potential`."""
-        return self._images.of_case if self._states is None else [*self._images.of_case, self._states]
+        return [*self._images.of_case, *(term.states for term, _ in self._terms)]
 
     def load(self, lane: int, case: Case) -> None:
         """See :class:`Potential`."""
         self._images.load(lane, case)
-        level, one = self._images.renderer.levels[0], slice(lane, lane + 1)
-        state = self.similarity.prepare(level.fixed[one], level.mask[one], self._images.volumetric)
-        if self._states is None:
-            self._states = np.zeros((len(level.fixed), *state.shape[1:]), state.dtype)
-        self._states[lane] = state[0]
+        for term, _ in self._terms:
+            term.load(lane)
 
     def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
         """See :class:`Potential`."""
-        level = self._images.at(poses, lanes)
-        if not self.similarity.has_sums:  # they came with the images
-            return self._values[lanes].copy()
-        assert self._states is not None
-        return self.similarity.from_sums(level.sums[lanes], self._states[lanes])
+        sums = self._images.at(poses, lanes).sums[lanes]
+        return reduce(np.add, [weight * term.values(sums, lanes) for term, weight in self._terms])
+
+
+class _OnImages:
+    """One similarity of the images of every lane.
+
+    Attributes:
+        states: ``(B, ...)`` what the similarity has computed of the fixed images; empty before the first is loaded.
+    """
+
+    def __init__(self, similarity: Similarity, renderer: Renderer) -> None:
+        self._similarity, self._renderer = similarity, renderer
+        self.states: NDArray[Any] = np.zeros(0)
+        self._values = np.zeros(renderer.lanes)
+        if not similarity.has_sums:
+            renderer.then.append(self._work)
+
+    def load(self, lane: int) -> None:
+        """Told when a lane's fixed image is rendered."""
+        level, one = self._renderer.levels[0], slice(lane, lane + 1)
+        state = self._similarity.prepare(level.fixed[one], level.mask[one], self._renderer.view.volumetric)
+        if not len(self.states):
+            self.states = np.zeros((len(level.fixed), *state.shape[1:]), state.dtype)
+        self.states[lane] = state[0]
+
+    def values(self, sums: NDArray[np.float64], lanes: Lanes) -> NDArray[np.float64]:
+        """Values ``(B,)`` of some lanes that are rendered, with their sums ``(B, 7)``."""
+        if self._similarity.has_sums:
+            return self._similarity.from_sums(sums, self.states[lanes])
+        return self._values[lanes]
 
     def _work(self) -> list[Work]:
         """What writes the similarity of lanes when they are rendered."""
-        level = self._images.renderer.levels[0]
-        assert self._states is not None
+        level = self._renderer.levels[0]
         images = (level.fixed, level.moved, level.mask, level.valid)
-        return self.similarity.work(*images, self._images.volumetric, self._states, level.sums, self._values)
-
-
-class MeanPotential:
-    """The mean of several similarities, each times its calibrated scale, so that each is worth as much.
-
-    One may lead from afar and another tell the last millimetre, as mutual information times gradient information does
-    (Pluim et al., IEEE TMI 2000).
-
-    Args:
-        parts: The similarities.
-        scales: Of each.
-    """
-
-    telescopes = True
-    uses_truth = False
-
-    def __init__(self, parts: Sequence[SimilarityPotential], scales: Sequence[float]) -> None:
-        self.name = "+".join(part.name for part in parts)
-        self._parts = parts
-        self._weights = [scale / len(parts) for scale in scales]
-
-    @property
-    def of_case(self) -> list[NDArray]:
-        """See :class:`Potential`."""
-        return [array for part in self._parts for array in part.of_case]
-
-    def load(self, lane: int, case: Case) -> None:
-        """See :class:`Potential`."""
-        for part in self._parts:
-            part.load(lane, case)
-
-    def values(self, poses: Poses, lanes: Lanes) -> NDArray[np.float64]:
-        """See :class:`Potential`."""
-        values = [w * part.values(poses, lanes) for w, part in zip(self._weights, self._parts, strict=True)]
-        return np.sum(values, axis=0)
+        return self._similarity.work(*images, self._renderer.view.volumetric, self.states, level.sums, self._values)
 
 
 class TruthPotential:
@@ -325,9 +311,7 @@ def make_potential(
     for name in names:
         if name not in SIMILARITIES:
             raise ValueError(f"unknown reward {name!r}; {near_miss(name, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
-    parts = [SimilarityPotential(get_similarity(name), images) for name in names]
-    if len(parts) == 1:
-        return parts[0]
-    if unscaled := [name for name in names if name not in scales]:
+    if unscaled := [name for name in names if name not in scales and len(names) > 1]:
         raise ValueError(f"reward={reward!r}: {unscaled[0]!r} has no calibrated scale here; known: {', '.join(scales)}")
-    return MeanPotential(parts, [float(scales[name]) for name in names])
+    weights = [1.0] if len(names) == 1 else [float(scales[name]) / len(names) for name in names]
+    return SimilarityPotential([(get_similarity(n), w) for n, w in zip(names, weights, strict=True)], images)
