@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -307,7 +307,7 @@ class Engine:
             "transform": self.process.pose[lane].copy(),
             "start": self.process.start[lane].copy(),
             "elapsed": int(self.process.elapsed[lane]),
-            "window": asdict(self._windows[lane]),
+            "window": {name: getattr(self._windows[lane], name) for name in ("stream", "episodes")},
         }
 
     def set_state(self, lane: int, state: dict[str, Any]) -> None:
@@ -316,7 +316,7 @@ class Engine:
         self.process.pose[lane] = self.poses.checked(state["transform"])
         self.process.start[lane] = state["start"]
         self.process.elapsed[lane] = state["elapsed"]
-        self._windows[lane] = Window(**state.get("window", {}))
+        self._windows[lane] = Window(reuse=self.config.reuse, **state.get("window", {}))
         self.refresh(np.array([lane]))
 
     def observe(self, pair_ids: Sequence[object], transforms: ArrayLike) -> NDArray:
