@@ -231,6 +231,8 @@ def run(
         raise RunError(f"track {track.name} has no cases yet: bind it to a folder of pairs first (--data PATH)")
     first = CaseRunner(track, agent, seeds[0])
     method = first.method if name is None else replace(first.method, name=name)
+    if method.training.seeds == (seeds[0],):  # each seed is that of a training of its own
+        method = replace(method, training=replace(method.training, seeds=tuple(seeds)))
     folder = Path(out) / track.name / method.name
     chosen = track.cases[:cases] if cases is not None else track.cases
     submission = Submission(

@@ -65,6 +65,17 @@ def test_several_seeds_and_workers_give_the_same_rows(real_track, tmp_path):
     assert verify(shared.folder, track=real_track, trial=True).ok
 
 
+def test_a_row_of_several_trainings_names_the_seeds_of_all(real_track, tmp_path, monkeypatch):
+    def trained_with(seeds: list[int]) -> tuple[int, ...]:
+        training = {"subjects": 3, "seeds": seeds}
+        monkeypatch.setattr(f"{AGENTS}.Walker.method", {"name": "walker", "family": "rl", "training": training})
+        row = run(real_track, f"{AGENTS}:walker", out=tmp_path, cases=1, seeds=(0, 1), again=True)
+        return row.submission.method.training.seeds
+
+    assert trained_with([0]) == (0, 1)
+    assert trained_with([7, 8]) == (7, 8)  # the weights are always the same
+
+
 def test_a_failing_agent_loses_nothing_and_goes_on(real_track, tmp_path, monkeypatch):
     reference = run(real_track, f"{AGENTS}:stumbler", out=tmp_path / "whole", cases=6)
     monkeypatch.setattr(f"{AGENTS}.Stumbler.count", 0)
