@@ -1,4 +1,4 @@
-"""Whom a camera took the fixed image of, kept so that it can be taken again of a varied patient."""
+"""The patient whom a camera took the fixed image of, kept so that a varied one can be rendered."""
 
 from __future__ import annotations
 

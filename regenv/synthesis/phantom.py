@@ -26,7 +26,7 @@ from regenv.synthesis.variation import retaken
 
 CASES = {"validation": 16, "test": 200}
 
-_PATIENT_VERSION = 1  # of what is kept of patients of whom images are taken anew
+_PATIENT_VERSION = 1  # of what is kept of patients whose images are rendered again
 
 
 class PhantomDataset(Procedural):
@@ -88,7 +88,7 @@ class PhantomDataset(Procedural):
 
     @property
     def _retake(self) -> Retake | None:
-        """How fixed images are taken anew; None where they are not a camera's, or none is varied."""
+        """How fixed images are rendered again; None where they are not a camera's, or none is varied."""
         return self.recipe.retake if self.split == "train" else None
 
     def _generator(self, *case: object) -> np.random.Generator:

@@ -36,7 +36,7 @@ class Recipe:
             to stay centred on the anatomy.
         crop_moving: The same of the moving image.
         mirrors: Whether a patient's mirror image could be a patient: not where the heart or the liver is seen.
-        retake: Where the fixed image is a camera's: how it is taken anew of a varied patient.
+        retake: Where the fixed image is a camera's: how it is rendered again from a varied patient.
     """
 
     name: str

@@ -6,8 +6,8 @@ and its partner q come to lie at W^-1(p) and A W^-1 A^-1(q): the true transform 
 masks and label maps are carried along exactly. What is known only as points (a deformation) is fitted again where it
 is used.
 
-Radiographs and depth maps are not warped but taken anew. There W acts on the moving image's space, the patient's: the
-moving image becomes m o W and so does the whole patient, of whom it shows a part; implants go with the patient. The
+Radiographs and depth maps are not warped but rendered again. There W acts on the moving image's space, the patient's:
+the moving image becomes m o W and so does the whole patient, of whom it shows a part; implants go with the patient. The
 pair's cameras then take the fixed image of that patient in the true pose T, with another exposure, sensor or cover: a
 point q of the moving image comes to lie at W^-1(q), its partner in the world at T^-1 W^-1(q), and T stays as it is.
 """
@@ -113,7 +113,7 @@ def varied(pair: ImagePair, rng: np.random.Generator, mirrors: bool = False) -> 
         ValueError: If the pair has cameras, see :func:`retaken`.
     """
     if pair.cameras:
-        raise ValueError(f"pair {pair.id!r} has cameras: its fixed image is taken anew of a varied patient, not warped")
+        raise ValueError(f"pair {pair.id!r} has cameras: its fixed image is rendered from a varied patient, not warped")
     if mirrors and rng.random() < 0.5:
         pair = mirrored(pair, np.arange(pair.ndim) == 0)
     tones = draw_tone(pair.fixed, rng), draw_tone(pair.moving, rng)
@@ -121,7 +121,7 @@ def varied(pair: ImagePair, rng: np.random.Generator, mirrors: bool = False) -> 
 
 
 def retaken(pair: ImagePair, patient: Patient, take: Take, field_of_view: str, rng: np.random.Generator) -> ImagePair:
-    """A variation of a pair with cameras, in the same frame: the fixed image is taken anew of the warped patient.
+    """A variation of a pair with cameras, in the same frame: the fixed image is rendered again from the warped patient.
 
     Args:
         pair: With its true transform, before it gets a frame and crops; arrays are not modified.
@@ -135,7 +135,7 @@ def retaken(pair: ImagePair, patient: Patient, take: Take, field_of_view: str, r
     """
     truth = pair.truth
     if truth is None or truth.transform is None:
-        raise ValueError(f"pair {pair.id!r} has no true transform, in which its fixed image could be taken anew")
+        raise ValueError(f"pair {pair.id!r} has no true transform, in which its fixed image could be rendered again")
     to_world = np.linalg.inv(truth.transform)
     warp = draw_warp(pair.moving.grid, rng)
     moving, moving_mask, labels_moving = _resampled(

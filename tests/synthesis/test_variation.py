@@ -168,5 +168,5 @@ def test_a_pair_with_cameras_is_not_warped() -> None:
     pair = Blobs("train").load(0)
     detector = Grid.centred((8, 8, 1), (1.0, 1.0, 1.0))
     pair = replace(pair, cameras=(Camera(np.array([0.0, 0.0, 500.0]), detector, np.zeros(3)),))
-    with pytest.raises(ValueError, match="taken anew"):
+    with pytest.raises(ValueError, match="rendered from a varied patient"):
         varied(pair, np.random.default_rng(3))
