@@ -32,8 +32,9 @@ class PQNConfig:
         trace: Lambda of the returns: 0 looks one step ahead, 1 to the end of the rollout.
         exploration_final: Final share of random actions.
         exploration_fraction: Share of the run over which it falls from 1.
-        stop_share: How often a lane that wants to stop does so while it is trained. Where it may not, it takes the best
-            other action: so it learns what those are worth near the end, where their values decide when to stop.
+        stop_share: How often a lane that wants to stop does so while it is trained, and less while it explores. Where
+            it may not, it takes the best other action: so it learns what those are worth near the end, where their
+            values decide when to stop.
         epochs: Passes over each rollout.
         minibatches: Gradient steps of a pass.
         max_grad_norm: Gradients are clipped to it.

@@ -118,6 +118,12 @@ class Landscape:
             return self.moved(truths, shares * (starts - truths))
         return self.moved(truths, shares * rng.uniform(-1, 1, (len(starts), len(self._widths))) * self._widths)
 
+    def along(self, starts: Floats, share: float) -> Floats:
+        """Poses at a share of the way from each of as many starts as there are lanes, or fewer, to the truth."""
+        process, some = self.engine.process, slice(0, len(starts))
+        process.pose[some] = starts
+        return self.moved(starts, share * process.left(some))
+
     def far(self, count: int, rng: np.random.Generator) -> Floats:
         """Poses ``(N, ...)`` that are 1 to 3 times the widths of a start away from the truth.
 
