@@ -1,4 +1,4 @@
-"""Variations of pairs with cameras: the fixed image is rendered again from the varied patient, and the truth stays exact."""
+"""Variations of pairs with cameras: the fixed image is rendered from the varied patient, and the truth stays exact."""
 
 from __future__ import annotations
 
