@@ -32,10 +32,11 @@ from regenv.resources import resource
 
 OUT = Path("runs/demo")
 DEFAULT_POLICY = "greedy_supervised_rigid.onnx"
-SHOWN = ("greedy-supervised", "greedy-supervised-refined", "simpleitk-mi", "oracle")
+SHOWN = ("greedy-supervised", "greedy-supervised-refined", "pqn", "simpleitk-mi", "oracle")
 """Rows whose final poses are drawn."""
 
 AGENTS = (
+    "agents.pqn:ctcbct_rigid",
     "agents.identity:factory",
     "agents.header:factory",
     "agents.centre:factory",

@@ -308,9 +308,11 @@ def make_potential(
         module, _, name = reward.partition(":")
         return LearnedPotential(getattr(import_module(module), name), reward, images)
     names = reward.split("+")
+    known = [*SIMILARITIES, *(PRIVILEGED_REWARDS if len(names) == 1 else ())]
     for name in names:
         if name not in SIMILARITIES:
-            raise ValueError(f"unknown reward {name!r}; {near_miss(name, [*SIMILARITIES, *PRIVILEGED_REWARDS])}")
+            what = f"unknown reward {name!r}" if len(names) == 1 else f"reward={reward!r}: {name!r} is no similarity"
+            raise ValueError(f"{what}; {near_miss(name, known)}")
     if unscaled := [name for name in names if name not in scales and len(names) > 1]:
         raise ValueError(f"reward={reward!r}: {unscaled[0]!r} has no calibrated scale here; known: {', '.join(scales)}")
     weights = [1.0] if len(names) == 1 else [float(scales[name]) / len(names) for name in names]

@@ -86,9 +86,9 @@ def test_a_mean_of_similarities_pays_the_mean_of_their_rewards(lanes, region, bl
 
 
 def test_a_mean_names_what_is_wrong_with_it(monkeypatch):
-    with pytest.raises(ValueError, match="unknown reward 'ngff'.*'ngf'"):
+    with pytest.raises(ValueError, match="'ngff' is no similarity; did you mean 'ngf'"):
         gym.make(RIGID, reward="ncc+ngff")
-    with pytest.raises(ValueError, match="unknown reward 'tre'"):
+    with pytest.raises(ValueError, match="'tre' is no similarity; .*nown: [^.]*'truncated_ssd'$"):
         gym.make(RIGID, reward="ncc+tre")
     monkeypatch.setattr("regenv.task._calibrations", dict)
     with pytest.raises(ValueError, match="'ncc' has no calibrated scale here"):
