@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenv.core.lanes import Lanes, Work
-from regenv.core.similarity import SIMILARITIES, Similarity, get_similarity
+from regenv.core.similarity import SIMILARITIES, LaneImages, Similarity, get_similarity
 from regenv.envs.label_overlap import LabelOverlap
 from regenv.errors import WithheldError, near_miss
 from regenv.imaging.case import Case, require_target
@@ -151,8 +151,8 @@ class _OnImages:
     def _work(self) -> list[Work]:
         """What writes the similarity of lanes when they are rendered."""
         level = self._renderer.levels[0]
-        images = (level.fixed, level.moved, level.mask, level.valid)
-        return self._similarity.work(*images, self._renderer.view.volumetric, self.states, level.sums, self._values)
+        images = LaneImages(level.fixed, level.moved, level.mask, level.valid)
+        return self._similarity.work(images, self._renderer.view.volumetric, self.states, level.sums, self._values)
 
 
 class TruthPotential:

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 
-__all__ = ["SIMILARITIES", "Similarity", "get_similarity"]
+__all__ = ["SIMILARITIES", "LaneImages", "Similarity", "get_similarity"]
 
 
 class _Registry(Mapping[str, Similarity]):

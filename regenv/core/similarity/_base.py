@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,15 @@ from regenv.core.lanes import Work, in_turn, run_lanes
 
 FULL_OVERLAP = 0.5
 """Share of the fixed mask that has to be valid for a similarity to count in full."""
+
+
+class LaneImages(NamedTuple):
+    """What kernels compare, each array ``(B, S, H, W)`` and contiguous; see :meth:`Similarity.evaluate`."""
+
+    fixed: NDArray[np.float32]
+    moved: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    valid: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -92,26 +101,23 @@ class Similarity(ABC):
         from regenv.core.similarity._kernels import count_lanes
 
         lanes = len(fixed)
-        fixed, moved = np.ascontiguousarray(fixed, np.float32), np.ascontiguousarray(moved, np.float32)
-        mask, valid = np.ascontiguousarray(mask, np.uint8), np.ascontiguousarray(valid, np.uint8)
+        images = LaneImages(
+            np.ascontiguousarray(fixed, np.float32),
+            np.ascontiguousarray(moved, np.float32),
+            np.ascontiguousarray(mask, np.uint8),
+            np.ascontiguousarray(valid, np.uint8),
+        )
         if counts is None:
             counts = np.zeros((lanes, 2))
-            run_lanes(count_lanes, lanes, mask, valid, counts, threads=threads)
+            run_lanes(count_lanes, lanes, images.mask, images.valid, counts, threads=threads)
         values = np.empty(lanes)
-        run_lanes(
-            in_turn,
-            lanes,
-            *self.work(fixed, moved, mask, valid, volumetric, state, np.ascontiguousarray(counts), values),
-            threads=threads,
-        )
+        work = self.work(images, volumetric, state, np.ascontiguousarray(counts), values)
+        run_lanes(in_turn, lanes, *work, threads=threads)
         return values
 
     def work(
         self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
+        images: LaneImages,
         volumetric: bool,
         state: NDArray[np.generic],
         counts: FloatArray,
@@ -119,15 +125,15 @@ class Similarity(ABC):
     ) -> list[Work]:
         """What writes the similarity of lanes to ``values`` ``(B,)``, for :func:`regenv.core.lanes.in_turn`.
 
-        So that what renders a lane goes on with its similarity; see :meth:`evaluate`, which takes the same arrays, for
-        the other arguments. They are contiguous, and are read when the work is done.
+        So that what renders a lane goes on with its similarity; see :meth:`evaluate` for the other arguments. They are
+        contiguous, and are read when the work is done.
         """
         from regenv.core.similarity._kernels import mix_with_floor
 
         floors = np.ascontiguousarray(self.floors(state, len(values)))
         return [
             (_undefined, values),
-            *self._work(fixed, moved, mask, valid, volumetric, state, values),
+            *self._work(images, volumetric, state, values),
             (mix_with_floor, counts, floors, FULL_OVERLAP, values),
         ]
 
@@ -152,16 +158,7 @@ class Similarity(ABC):
         return np.full(lanes, self.floor)
 
     @abstractmethod
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
         """What writes S_valid of lanes to ``values``, which come filled with NaN: leave NaN where it is undefined."""
 
     def _values_from_sums(self, sums: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 
 
 @dataclass(frozen=True)
@@ -18,21 +18,12 @@ class SumsSimilarity(Similarity):
 
     has_sums = True
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
         from regenv.core.similarity._kernels import sum_lanes
 
-        sums = np.zeros((len(fixed), 7))
+        sums = np.zeros((len(images.fixed), 7))
 
         def finish(start: int, stop: int) -> None:
             values[start:stop] = self._values_from_sums(sums[start:stop])
 
-        return [(sum_lanes, fixed, moved, mask, valid, sums), (finish,)]
+        return [(sum_lanes, *images, sums), (finish,)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import BOOL, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 from regenv.core.similarity._local import erode
 
 
@@ -86,17 +86,8 @@ class GradientCorrelation(Similarity):
     range = (-1.0, 1.0)
     floor = 0.0
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        return [(_gradient_correlation, fixed, moved, mask, valid, volumetric, values)]
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        return [(_gradient_correlation, *images, volumetric, values)]
 
 
 SIMILARITY = GradientCorrelation

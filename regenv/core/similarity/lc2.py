@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import BOOL, DOUBLE, FLAGS, IMAGES, INT, LANES, VALUES, VIEWS, written
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work, run_lanes
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 from regenv.core.similarity._kernels import CONSTANT
 
 _FULL_PATCH = 0.5  # share of a patch that must count: of three pixels the fit is always perfect
@@ -233,18 +233,9 @@ class LC2(Similarity):
     def _radius(self, volumetric: bool) -> int:
         return (self.window or (5 if volumetric else 9)) // 2
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
         weights = np.ascontiguousarray(state, np.float32)
-        arguments = (fixed, moved, mask, valid, weights, self._radius(volumetric), volumetric, self.flat, values)
+        arguments = (*images, weights, self._radius(volumetric), volumetric, self.flat, values)
         return [(_lc2, *arguments)]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import BOOL, DOUBLE, INT, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 from regenv.core.similarity._local import local_moments
 
 _FULL_WINDOW = 0.5  # share of a window that must be valid: of two pixels the correlation is always 1
@@ -74,17 +74,8 @@ class LNCC(Similarity):
         if self.window < 3 or self.window % 2 == 0:
             raise ValueError(f"the window of lncc must be odd and at least 3 pixels, got {self.window}")
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        arguments = (fixed, moved, mask, valid, self.window, volumetric, self.flat, values)
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        arguments = (*images, self.window, volumetric, self.flat, values)
         return [(_lncc, *arguments)]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
+from regenv.core.similarity._base import LaneImages
 from regenv.core.similarity._histogram import HistogramSimilarity, information
 
 
@@ -30,17 +31,8 @@ class MI(HistogramSimilarity):
     range = (0.0, float("inf"))
     floor = 0.0
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        return [(information, fixed, moved, mask, valid, self.bins, False, values)]
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        return [(information, *images, self.bins, False, values)]
 
 
 SIMILARITY = MI

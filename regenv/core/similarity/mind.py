@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import BOOL, DOUBLE, IMAGES, LANES, VALUES, VIEWS, given, written
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work, run_lanes
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 from regenv.core.similarity._local import erode, is_constant, smooth
 
 _REACH = 2  # pixels from the centre that a descriptor looks at: a patch of radius 1 around a neighbour
@@ -123,17 +123,8 @@ class MIND(Similarity):
         taps = np.exp(-0.5 * (np.arange(-1, 2) / self.sigma) ** 2)
         return np.asarray(taps / taps.sum())
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        arguments = (fixed, moved, mask, valid, np.ascontiguousarray(state), self._taps(), volumetric, values)
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        arguments = (*images, np.ascontiguousarray(state), self._taps(), volumetric, values)
         return [(_mind, *arguments)]
 
 

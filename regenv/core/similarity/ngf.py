@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import BOOL, DOUBLE, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 from regenv.core.similarity._local import is_constant
 
 
@@ -78,17 +78,8 @@ class NGF(Similarity):
         if self.edge <= 0:
             raise ValueError(f"the edge parameter of ngf must be positive, got {self.edge}")
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        return [(_ngf, fixed, moved, mask, valid, volumetric, self.edge, values)]
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        return [(_ngf, *images, volumetric, self.edge, values)]
 
 
 SIMILARITY = NGF

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
+from regenv.core.similarity._base import LaneImages
 from regenv.core.similarity._histogram import HistogramSimilarity, information
 
 
@@ -31,17 +32,8 @@ class NMI(HistogramSimilarity):
     range = (1.0, 2.0)
     floor = 1.0
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        return [(information, fixed, moved, mask, valid, self.bins, True, values)]
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        return [(information, *images, self.bins, True, values)]
 
 
 SIMILARITY = NMI

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import BOOL, DOUBLE, VALUES, VIEWS, given
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 from regenv.core.similarity._local import is_constant, local_moments
 
 
@@ -71,19 +71,10 @@ class SSIM(Similarity):
         if min(self.sigma, self.k1, self.k2) <= 0:
             raise ValueError(f"sigma, k1 and k2 of ssim must be positive, got {self.sigma}, {self.k1}, {self.k2}")
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
         radius = max(1, int(3.5 * self.sigma + 0.5))
         taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.sigma) ** 2)
-        arguments = (fixed, moved, mask, valid, taps / taps.sum(), volumetric, self.k1**2, self.k2**2, values)
+        arguments = (*images, taps / taps.sum(), volumetric, self.k1**2, self.k2**2, values)
         return [(_ssim, *arguments)]
 
 

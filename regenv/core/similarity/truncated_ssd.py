@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regenv.core._types import DOUBLE, VALUES, VIEWS
 from regenv.core.geometry import FloatArray
 from regenv.core.lanes import Work
-from regenv.core.similarity._base import Similarity
+from regenv.core.similarity._base import LaneImages, Similarity
 
 
 @numba.njit([types.void(*VIEWS, DOUBLE, VALUES)], cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
@@ -62,17 +62,8 @@ class TruncatedSSD(Similarity):
         if not self.limit > 0:
             raise ValueError(f"the limit of truncated_ssd must be positive, got {self.limit}")
 
-    def _work(
-        self,
-        fixed: NDArray[np.float32],
-        moved: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        valid: NDArray[np.uint8],
-        volumetric: bool,
-        state: NDArray[np.generic],
-        values: FloatArray,
-    ) -> list[Work]:
-        return [(_truncated, fixed, moved, mask, valid, self.limit, values)]
+    def _work(self, images: LaneImages, volumetric: bool, state: NDArray[np.generic], values: FloatArray) -> list[Work]:
+        return [(_truncated, *images, self.limit, values)]
 
 
 SIMILARITY = TruncatedSSD
